@@ -1,0 +1,1 @@
+"""Labels for frames and recordings, and how right they are."""

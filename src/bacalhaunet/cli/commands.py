@@ -1,0 +1,29 @@
+"""The table of commands. Adding a command is adding a row here and a module beside this one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command: the module that runs it, one line on what it does, and the extra it needs (None: the core)."""
+
+    module: str
+    summary: str
+    extra: str | None = None
+
+
+# Each module has ``build(parser)``, which adds its arguments to a jsonargparse parser, and ``run(arguments)``.
+COMMANDS: dict[str, Command] = {
+    "models": Command("bacalhaunet.cli.models", "list the networks by name, with their score and accuracy", "train"),
+    "cost": Command("bacalhaunet.cli.cost", "the challenge's inference cost score, layer by layer", "train"),
+    "twin": Command("bacalhaunet.cli.twin", "make, show and judge the twin of RadioML 2018.01A", "train"),
+    "data": Command("bacalhaunet.cli.data", "check a RadioML 2018.01A file", "train"),
+    "train": Command("bacalhaunet.cli.train", "train a network", "train"),
+    "prune": Command("bacalhaunet.cli.prune", "prune a trained network step by step", "train"),
+    "evaluate": Command("bacalhaunet.cli.evaluate", "accuracy of a network on a RadioML file", "train"),
+    "export": Command("bacalhaunet.cli.export", "write a network as QONNX or QCDQ", "train"),
+    "classify": Command("bacalhaunet.cli.classify", "name the modulation of a recording"),
+    "report": Command("bacalhaunet.cli.report", "a web page about a run", "train"),
+    "reproduce": Command("bacalhaunet.cli.reproduce", "the whole road: train, prune, score, export, report", "train"),
+}

@@ -1,0 +1,88 @@
+"""Entry point: find the command, import only its module, run it, turn errors into messages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from bacalhaunet import __version__
+from bacalhaunet.cli.commands import COMMANDS
+from bacalhaunet.errors import BacalhauNetError, MissingExtraError
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+_EXAMPLES = """\
+examples:
+  bacalhaunet models                          what networks there are
+  bacalhaunet cost bacalhaunet                where a network's score comes from
+  bacalhaunet classify recording.sigmf-meta   name the modulation of a recording
+  bacalhaunet reproduce --budget quick        the whole road in a few minutes"""
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return (
+        "usage: bacalhaunet [--help] [--version] COMMAND ...\n\n"
+        "Name the modulation of radio signals with networks that fit anywhere.\n\n"
+        f"commands:\n{rows}\n\n{_EXAMPLES}\n\n'bacalhaunet COMMAND --help' explains a command by an example.\n"
+    )
+
+
+def _load(name: str) -> ModuleType:
+    command = COMMANDS[name]
+    try:
+        return import_module(command.module)
+    except ModuleNotFoundError as error:
+        if command.extra is None or (error.name or "").startswith("bacalhaunet"):
+            raise
+        raise MissingExtraError(
+            f"'bacalhaunet {name}' needs the package {error.name}: pip install 'bacalhaunet[{command.extra}]'"
+        ) from error
+
+
+def _run(name: str, arguments: Sequence[str]) -> None:
+    module = _load(name)
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(prog=f"bacalhaunet {name}", description=COMMANDS[name].summary.capitalize() + ".")
+    module.build(parser)
+    module.run(parser.parse_args(list(arguments)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    0: done. 1: done, and what was asked for does not hold. 2: bad input or usage, with a message on standard error.
+    130: interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview(), end="")
+        return EXIT_OK
+    if words[0] == "--version":
+        print(f"bacalhaunet {__version__}")
+        return EXIT_OK
+    if words[0] not in COMMANDS:
+        print(f"error: no command is called {words[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        _run(words[0], words[1:])
+    except BacalhauNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped if it can resume", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as in `| head`
+        sys.stderr.close()
+        return EXIT_OK
+    except SystemExit as exit_:  # jsonargparse ends this way after --help (0) and on a usage error (2)
+        return exit_.code if isinstance(exit_.code, int) else EXIT_USAGE
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

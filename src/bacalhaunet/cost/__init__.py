@@ -1,0 +1,1 @@
+"""The inference cost score of the 2021 challenge."""

@@ -1,0 +1,1 @@
+"""Data sets and recordings: RadioML files, splits, loaders and recorded signals."""

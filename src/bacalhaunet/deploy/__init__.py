@@ -1,0 +1,1 @@
+"""Networks for other machines: QONNX, QCDQ, integer programs, C and the native engine."""

@@ -1,0 +1,1 @@
+"""Networks: their specification, layers, catalog and saved form."""
