@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 def _free_reshape(tensor: TensorProto) -> TensorProto:
-    """Return a Reshape target with its leading 1 as 0, which copies the batch of the reshaped tensor."""
+    """Return a Reshape target with its leading 1, the batch, worked out from the size or else copied (0)."""
     from onnx import numpy_helper
 
     shape = numpy_helper.to_array(tensor).copy()
     if shape.ndim == 1 and shape.size > 1 and shape[0] == 1:
-        shape[0] = 0
+        shape[0] = 0 if -1 in shape else -1
     return numpy_helper.from_array(shape, tensor.name)
 
 
@@ -41,6 +41,10 @@ def free_batch(model: ModelProto) -> ModelProto:
         if tensor.name in targets:
             freed.graph.initializer[position].CopyFrom(_free_reshape(tensor))
     for node in freed.graph.node:
+        if node.op_type == "Reshape":  # 0 shall mean "as in the input"
+            for attribute in node.attribute:
+                if attribute.name == "allowzero":
+                    attribute.i = 0
         if node.op_type == "Constant" and node.output[0] in targets:
             for attribute in node.attribute:
                 if attribute.name == "value":

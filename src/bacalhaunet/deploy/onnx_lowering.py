@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bacalhaunet.deploy.onnx_constants import GraphConstants
+from bacalhaunet.models.onnx_constants import GraphConstants
 from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
 
 if TYPE_CHECKING:

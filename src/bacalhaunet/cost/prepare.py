@@ -1,0 +1,152 @@
+"""An ONNX graph brought into the form in which qonnx's cost analysis reads all of it.
+
+qonnx's ``inference_cost`` takes the graph as exporters of 2021 wrote it. Later ones, and other frameworks, leave the
+batch free, keep scales in Constant nodes, leave ``kernel_shape`` out or write QuantizeLinear pairs; read as they are,
+such graphs fail or are charged at 32 bits. Nothing done here changes what the network computes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bacalhaunet.models.onnx_constants import GraphConstants
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnx import GraphProto, ModelProto, NodeProto
+
+_DEFAULT_LENGTH = 1024
+_PARAMETER_OPERATORS = ("Quant", "BipolarQuant", "Trunc")
+
+
+def prepare(model: ModelProto) -> ModelProto:
+    """Return a copy of a model that qonnx can cost: batch 1, constants as initializers, no local functions.
+
+    Args:
+        model: A model whose quantizer nodes carry qonnx's domain.
+    """
+    import onnx
+    from onnx import inliner
+
+    prepared = onnx.ModelProto()
+    prepared.CopyFrom(inliner.inline_local_functions(model) if len(model.functions) else model)
+    _order_opsets(prepared)
+    _constants_to_initializers(prepared.graph)
+    _fold_quantizer_parameters(prepared)
+    _fix_shapes(prepared.graph)
+    _state_kernel_shapes(prepared.graph)
+    return prepared
+
+
+def _order_opsets(model: ModelProto) -> None:
+    """Put the standard operator set first, where qonnx's constant folding looks for it, and add those not declared."""
+    from onnx import helper
+
+    entries = {("" if entry.domain == "ai.onnx" else entry.domain): entry.version for entry in model.opset_import}
+    for node in model.graph.node:
+        entries.setdefault("" if node.domain == "ai.onnx" else node.domain, 1)
+    standard = entries.pop("", 13)
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", standard))
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in entries.items())
+
+
+def _constants_to_initializers(graph: GraphProto) -> None:
+    """Replace Constant nodes: a quantizer whose scale is one would be read as float by the first datatype pass."""
+    from onnx import numpy_helper
+
+    kept: list[Any] = []
+    for node in graph.node:
+        array = _constant(node) if node.op_type == "Constant" else None
+        if array is None:
+            kept.append(node)
+        else:
+            graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _constant(node: NodeProto) -> NDArray[Any] | None:
+    """Return the numbers of a Constant node; None where it holds text or a sparse tensor."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, TensorProto):
+            return np.asarray(numpy_helper.to_array(value))
+        if attribute.name in ("value_float", "value_floats"):
+            return np.asarray(value, np.float32)
+        if attribute.name in ("value_int", "value_ints"):
+            return np.asarray(value, np.int64)
+    return None
+
+
+def _fold_quantizer_parameters(model: ModelProto) -> None:
+    """Work out scales, zero points and bit widths that the graph computes from constants (Ceil of a bias width)."""
+    from onnx import numpy_helper
+
+    constants = GraphConstants(model)
+    present = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in _PARAMETER_OPERATORS:
+            continue
+        for position, name in enumerate(node.input):
+            value = constants.value(name) if position and name not in present else None
+            if value is not None:
+                folded = f"{name}_folded"
+                node.input[position] = folded
+                if folded not in present:
+                    present.add(folded)
+                    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), folded))
+
+
+def _fix_shapes(graph: GraphProto) -> None:
+    """Set a free batch to 1 and a free length to 1024; forget intermediate shapes, which are inferred again."""
+    constants = {tensor.name for tensor in graph.initializer}
+    changed = False
+    for value in graph.input:
+        if value.name in constants:
+            continue
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            wanted = 1 if axis == 0 else dimension.dim_value or _DEFAULT_LENGTH
+            if dimension.dim_value != wanted:
+                dimension.dim_value = wanted
+                changed = True
+    if changed:
+        known = _custom_outputs(graph)
+        kept = [value for value in graph.value_info if value.name in known]
+        for value in [*kept, *graph.output]:
+            for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+                if axis == 0 and dimension.dim_value < 1:
+                    dimension.dim_value = 1
+        del graph.value_info[:]
+        graph.value_info.extend(kept)
+
+
+def _custom_outputs(graph: GraphProto) -> set[str]:
+    """Outputs of operators that shape inference cannot know: the stored shape is all there is."""
+    return {
+        name
+        for node in graph.node
+        if node.domain not in ("", "ai.onnx") and not node.domain.startswith("qonnx.")
+        for name in node.output
+    }
+
+
+def _state_kernel_shapes(graph: GraphProto) -> None:
+    """Write the optional ``kernel_shape`` of convolutions, which qonnx requires, from the weights."""
+    from onnx import helper
+
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    shapes |= {
+        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        for value in graph.value_info
+    }
+    for node in graph.node:  # in order: a quantizer keeps the shape of its input
+        if node.op_type in _PARAMETER_OPERATORS and node.input[0] in shapes:
+            shapes[node.output[0]] = shapes[node.input[0]]
+        stated = any(attribute.name == "kernel_shape" for attribute in node.attribute)
+        if node.op_type == "Conv" and not stated and len(shapes.get(node.input[1], [])) > 2:
+            node.attribute.append(helper.make_attribute("kernel_shape", shapes[node.input[1]][2:]))
