@@ -1,0 +1,131 @@
+"""Settings of a training run. One YAML file holds them all; dotted overrides change one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bacalhaunet.errors import ConfigError
+
+
+def _require(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} is {value!r}", allowed=allowed, action=f"pass --{name} or change it in the YAML")
+
+
+@dataclass(frozen=True)
+class BitsConfig:
+    """Bit widths that replace those of the network's own specification; None keeps them.
+
+    Attributes:
+        weight: Bits of every weight, 2 to 8.
+        activation: Bits of every activation, 2 to 8.
+        input: Bits of the clipped input, 2 to 8.
+        sum: Bits of every residual sum, 2 to 8; 0 leaves the sums unquantized, as in 2021.
+    """
+
+    weight: int | None = None
+    activation: int | None = None
+    input: int | None = None
+    sum: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("weight", "activation", "input"):
+            value = getattr(self, name)
+            _require(value is None or 2 <= value <= 8, f"bits.{name}", value, "2 to 8, or null to keep the network's")
+        _require(self.sum is None or self.sum == 0 or 2 <= self.sum <= 8, "bits.sum", self.sum, "0, 2 to 8, or null")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam and its learning-rate schedule.
+
+    Attributes:
+        learning_rate: Peak learning rate; 0.01 in the BacalhauNet report.
+        weight_decay: L2 penalty added to the gradient (the report's lambda), as torch's Adam does it.
+        schedule: ``warm-restarts``: cosine annealing with warm restarts, the report's; ``one-cycle``: a linear
+            warm-up over the first 5 % of the steps, then one cosine to 0, which gives more in a fixed budget.
+        period_epochs: Epochs between two warm restarts; 5 in the report.
+        gradient_norm: Gradients are scaled down to this L2 norm; 0 leaves them.
+    """
+
+    learning_rate: float = 0.01
+    weight_decay: float = 0.0
+    schedule: Literal["warm-restarts", "one-cycle"] = "warm-restarts"
+    period_epochs: int = 5
+    gradient_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _require(0 < self.learning_rate <= 10, "optimizer.learning_rate", self.learning_rate, "above 0, at most 10")
+        _require(0 <= self.weight_decay <= 1, "optimizer.weight_decay", self.weight_decay, "0 to 1")
+        _require(self.period_epochs >= 1, "optimizer.period_epochs", self.period_epochs, "1 or more")
+        _require(self.gradient_norm >= 0, "optimizer.gradient_norm", self.gradient_norm, "0 or more")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where frames come from.
+
+    With ``file`` set, training and validation frames come from the official train part of that RadioML file (the
+    last 5 % of each cell's train list are validation). Without it they are generated: training frames never repeat,
+    and validation frames come from a seed of their own.
+
+    Attributes:
+        file: A file in RadioML 2018.01A's layout; None generates.
+        profile: What is generated: ``twin`` (RadioML's twin) or ``field`` (signals as on the air).
+        frames_per_epoch: Generated training frames of an epoch. Ignored with ``file``.
+        validation_frames_per_cell: Generated validation frames for each modulation and SNR. Ignored with ``file``.
+        snr_min_db: Lowest SNR label trained on; -6 in the BacalhauNet report. Validation always covers all labels.
+    """
+
+    file: Path | None = None
+    profile: Literal["twin", "field"] = "twin"
+    frames_per_epoch: int = 102_400
+    validation_frames_per_cell: int = 10
+    snr_min_db: int = -6
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _require(self.frames_per_epoch >= 1, "data.frames_per_epoch", self.frames_per_epoch, "1 or more")
+        cells = self.validation_frames_per_cell
+        _require(cells >= 1, "data.validation_frames_per_cell", cells, "1 or more")
+        _require(-20 <= self.snr_min_db <= 30, "data.snr_min_db", self.snr_min_db, "-20 to 30 dB")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        network: A name of the catalog, a specification (YAML or JSON), or a saved model to go on from.
+        bits: Bit widths that replace the network's.
+        optimizer: Adam and its schedule.
+        data: Where frames come from.
+        epochs: Number of epochs.
+        batch_size: Frames of a batch; 1024 in the BacalhauNet report.
+        seed: Decides initial weights, training frames and their order. The same seed gives the same run.
+        checkpoint_every_steps: Steps between two checkpoints to resume from.
+        threads: Threads of torch; 0 leaves torch's choice.
+        accelerator: Where to train, in Lightning's words.
+    """
+
+    network: str = "bacalhaunet"
+    bits: BitsConfig = field(default_factory=BitsConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    epochs: int = 10
+    batch_size: int = 1024
+    seed: int = 1
+    checkpoint_every_steps: int = 100
+    threads: int = 0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("epochs", "batch_size", "checkpoint_every_steps"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.threads >= 0, "threads", self.threads, "0 or more")
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")

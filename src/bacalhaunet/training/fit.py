@@ -1,0 +1,181 @@
+"""The training loop: Lightning's, with checkpoints that let an interrupted run end as if it had not been."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from bacalhaunet.errors import ModelFileError
+from bacalhaunet.training.batches import Batch, ResumableBatches
+from bacalhaunet.training.checkpoints import ResumePoint
+from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.curve import CurvePoint, LearningCurve
+from bacalhaunet.training.progress import ProgressLines
+from bacalhaunet.training.task import ClassificationTask, Loss, cross_entropy
+
+LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run gave; the network passed in holds the weights with the best validation accuracy.
+
+    Attributes:
+        validation_accuracy: Of the weights kept.
+        frames_seen: Training frames of the whole run.
+        seconds: Training time, interruptions not counted.
+        curve: Validation accuracy against frames seen.
+    """
+
+    validation_accuracy: float
+    frames_seen: int
+    seconds: float
+    curve: tuple[CurvePoint, ...]
+
+
+def fit(
+    network: nn.Module,
+    batches: ResumableBatches,
+    validation: Sequence[Batch],
+    config: TrainConfig,
+    folder: Path,
+    *,
+    classes: int,
+    title: str = "training",
+    loss: Loss = cross_entropy,
+    callbacks: Sequence[Callback] = (),
+) -> FitResult:
+    """Train ``network`` in place, resuming from ``folder`` if a checkpoint lies there.
+
+    Every ``config.checkpoint_every_steps`` steps the whole state (weights, Adam's moments, schedule, batch number)
+    is written under a temporary name and renamed. A run killed at any moment goes on from the last such step and
+    ends with the same weights, on the same machine and number of threads. The weights kept at the end are those of
+    the epoch with the best validation accuracy.
+
+    Args:
+        network: Maps frames to logits.
+        batches: Training batches.
+        validation: Validation batches.
+        config: Settings.
+        folder: Where checkpoints, logs and the curve go.
+        classes: Number of classes.
+        title: Start of the progress lines.
+        loss: What is minimised.
+        callbacks: Further Lightning callbacks, such as one that keeps pruned weights at zero.
+
+    Returns:
+        What the run gave.
+
+    Raises:
+        ModelFileError: If the checkpoint in ``folder`` cannot be read or is of another network.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    seed_everything(config.seed, verbose=False)
+    curve = LearningCurve(folder / "curve.json", config.batch_size)
+    task = ClassificationTask(
+        network,
+        config.optimizer,
+        steps_per_epoch=len(batches),
+        epochs=config.epochs,
+        classes=classes,
+        loss=loss,
+    )
+    progress = ProgressLines(title, config.batch_size)
+    trainer = _trainer(config, folder, [curve, progress, *callbacks, *_checkpoints(config, folder)])
+    resume = folder / LAST_CHECKPOINT
+    _run(trainer, task, batches, validation, resume if resume.is_file() else None)
+    _load_best(network, folder)
+    return FitResult(
+        validation_accuracy=max(point.validation_accuracy for point in curve.points),
+        frames_seen=trainer.global_step * config.batch_size * trainer.world_size,
+        seconds=curve.seconds,
+        curve=tuple(curve.points),
+    )
+
+
+def _checkpoints(config: TrainConfig, folder: Path) -> list[Callback]:
+    last = ResumePoint(folder / LAST_CHECKPOINT, config.checkpoint_every_steps)
+    best = ModelCheckpoint(
+        folder,
+        Path(BEST_CHECKPOINT).stem,
+        monitor="validation_accuracy",
+        mode="max",
+        save_top_k=1,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    return [best, last]
+
+
+def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    loggers: list[Logger] = [CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")]
+    return Trainer(
+        max_epochs=config.epochs,
+        accelerator=config.accelerator,
+        devices=1,
+        logger=loggers,
+        callbacks=callbacks,
+        gradient_clip_val=config.optimizer.gradient_norm or None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
+
+
+def _run(
+    trainer: Trainer,
+    task: ClassificationTask,
+    batches: ResumableBatches,
+    validation: Sequence[Batch],
+    checkpoint: Path | None,
+) -> None:
+    with warnings.catch_warnings():
+        # The batches are made ahead in a thread of our own, so Lightning's advice to add workers does not apply.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+        try:
+            # A plain list of batches would be taken for a list of loaders.
+            loader = DataLoader(_Listed(validation), batch_size=None)
+            trainer.fit(task, batches, loader, ckpt_path=checkpoint, weights_only=True)
+        except (RuntimeError, KeyError) as error:
+            if checkpoint is None or "state_dict" not in str(error):
+                raise
+            raise ModelFileError(
+                f"the checkpoint does not fit this network: {str(error).splitlines()[0]}",
+                where=str(checkpoint),
+                action="train into another folder, or delete this one to start anew",
+            ) from error
+
+
+class _Listed(Dataset[Batch]):
+    """Batches that lie in memory, as the data set Lightning wants."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.batches[index]
+
+
+def _load_best(network: nn.Module, folder: Path) -> None:
+    state = torch.load(folder / BEST_CHECKPOINT, map_location="cpu", weights_only=True)
+    prefix = "network."
+    weights = {name.removeprefix(prefix): w for name, w in state["state_dict"].items() if name.startswith(prefix)}
+    network.load_state_dict(weights)
