@@ -1,0 +1,56 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bacalhaunet.training.batches import ResumableBatches
+
+from .small_run import PER_EPOCH, NoisyLevels, run
+
+
+def _run_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).with_name("small_run.py")
+    return subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("whole"), checkpoint_every=4)
+
+
+# Killed in the middle of the second epoch, with the last checkpoint inside it (4) or in the first epoch's end (10).
+@pytest.mark.parametrize("checkpoint_every", [4, 10])
+def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_weights_and_curve(
+    tmp_path, uninterrupted, checkpoint_every
+):
+    killed = _run_apart(tmp_path, checkpoint_every, 17)
+    assert killed.returncode == -9
+    assert (tmp_path / "last.ckpt").is_file()
+    assert not list(tmp_path.glob("*.part*"))
+    resumed = run(tmp_path, checkpoint_every)
+    assert resumed == uninterrupted
+
+
+def test_a_finished_run_started_again_gives_the_same_result(tmp_path, uninterrupted):
+    assert run(tmp_path, 4) == uninterrupted
+    assert run(tmp_path, 4) == uninterrupted
+
+
+def test_batches_go_on_after_the_last_one_handed_out_not_the_last_one_made():
+    first = ResumableBatches(NoisyLevels(), PER_EPOCH, ahead=3)
+    iterator = iter(first)
+    seen = [next(iterator) for _ in range(4)]
+    second = ResumableBatches(NoisyLevels(), PER_EPOCH)
+    second.load_state_dict(first.state_dict())
+    rest = list(second)
+    assert len(seen) + len(rest) == PER_EPOCH
+    assert torch.equal(rest[0].frames, NoisyLevels().batch(4).frames)
+
+
+def test_each_epoch_brings_new_batches():
+    batches = ResumableBatches(NoisyLevels(), 3)
+    epochs = [list(batches), list(batches)]
+    assert [len(epoch) for epoch in epochs] == [3, 3]
+    assert torch.equal(epochs[1][0].frames, NoisyLevels().batch(3).frames)
