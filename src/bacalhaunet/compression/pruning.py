@@ -1,0 +1,94 @@
+"""Unstructured magnitude pruning: small weights become zero and stay zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from bacalhaunet.errors import ConfigError
+
+Masks = Mapping[str, Tensor]
+"""For each prunable weight, by parameter name, a bool tensor of its shape: True where the weight may be non-zero."""
+
+
+def prunable_weights(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights of all convolutions and dense layers by parameter name.
+
+    Biases, batch normalization and quantizer scales are not pruned: the score charges nothing for them.
+    """
+    return {
+        f"{name}.weight": module.weight
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)
+    }
+
+
+def magnitude_masks(network: nn.Module, min_abs_weight: float) -> dict[str, Tensor]:
+    """Mask ``|w| >= epsilon`` and ``w != 0`` for each prunable weight.
+
+    Args:
+        network: A network; it is not changed.
+        min_abs_weight: epsilon of the BacalhauNet report, in units of the float weight, 0 or more. With 0 the masks
+            are True exactly where weights are non-zero now.
+
+    Raises:
+        ConfigError: If epsilon is negative or not a number, or would remove every weight of a layer.
+    """
+    if not min_abs_weight >= 0:
+        raise ConfigError(f"min_abs_weight is {min_abs_weight}", allowed="0 or more")
+    masks = {}
+    for name, weight in prunable_weights(network).items():
+        mask = (weight.detach().abs() >= min_abs_weight) & (weight.detach() != 0)
+        if not bool(mask.any()):
+            largest = float(weight.detach().abs().max())
+            raise ConfigError(
+                f"min_abs_weight {min_abs_weight} removes every weight of {name}",
+                allowed=f"at most {largest:.4g}, the layer's largest absolute weight",
+                action="prune less, or train longer before pruning",
+            )
+        masks[name] = mask
+    return masks
+
+
+def apply_masks(network: nn.Module, masks: Masks) -> None:
+    """Set every masked-out weight to zero, in place."""
+    weights = prunable_weights(network)
+    with torch.no_grad():
+        for name, mask in masks.items():
+            weights[name].mul_(mask.to(weights[name].device))
+
+
+def density(network: nn.Module) -> float:
+    """Share of prunable weights that are not zero."""
+    weights = prunable_weights(network).values()
+    return sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
+
+
+class KeepZeros(Callback):
+    """Set masked-out weights back to zero after every optimizer step.
+
+    Adam's moments would otherwise bring a pruned weight back. Place it before callbacks that save weights.
+    """
+
+    def __init__(self, masks: Masks) -> None:
+        self.masks = dict(masks)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prune before the first step."""
+        apply_masks(self._network(pl_module), self.masks)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Undo what the step did to pruned weights."""
+        apply_masks(self._network(pl_module), self.masks)
+
+    @staticmethod
+    def _network(module: LightningModule) -> nn.Module:
+        network = module.network
+        assert isinstance(network, nn.Module)
+        return network
