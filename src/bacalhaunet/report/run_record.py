@@ -1,0 +1,188 @@
+"""The run folder: what a run leaves behind, in files that people and the report read.
+
+A run folder holds ``config.yaml`` (the resolved configuration), ``run.json`` (this record) and the files that the
+record names by paths relative to the folder: for each step the evaluation, the cost and the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.outputs import write_text
+from bacalhaunet.report.fields import Fields, read_object
+
+RECORD_FILE = "run.json"
+"""Name of the record in the run folder."""
+
+CONFIG_FILE = "config.yaml"
+"""Name of the resolved configuration in the run folder."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step of a run: a training, a pruning iteration, an export.
+
+    Attributes:
+        slug: Short unique name, good for a file name.
+        title: What people read.
+        kind: ``train``, ``prune``, ``export`` or another word.
+        frames_seen: Training frames of this step; repeated frames count again.
+        seconds: Duration of this step, interruptions not counted.
+        weight_decay: The step's λ; None where it has none.
+        min_abs_weight: The step's ε, below which weights are set to zero; None where nothing is pruned.
+        evaluation: Path of the JSON that ``evaluate --json`` prints, relative to the run folder, "/" between folders.
+        cost: Path of the JSON that ``cost --json`` prints.
+        model: Path of the saved or exported network.
+    """
+
+    slug: str
+    title: str
+    kind: str
+    frames_seen: int = 0
+    seconds: float = 0.0
+    weight_decay: float | None = None
+    min_abs_weight: float | None = None
+    evaluation: str | None = None
+    cost: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class ParityRecord:
+    """How often engines name the same class for the same frames.
+
+    Attributes:
+        engines: The engines compared.
+        frames: Frames they were compared on.
+        agreement: Share of the frames with equal argmax, 0 to 1.
+        explanation: Why the others differ, in words.
+    """
+
+    engines: tuple[str, ...]
+    frames: int
+    agreement: float
+    explanation: str = ""
+
+
+@dataclass(frozen=True)
+class CurveRecord:
+    """One validation during training: frames seen so far and the share of validation frames named rightly."""
+
+    frames: int
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run was and what it left behind.
+
+    Attributes:
+        name: The run's name.
+        created: Start of the run, ISO 8601.
+        command: The command that repeats it.
+        profile: Where frames come from: ``twin``, ``field`` or ``file``.
+        data: The data in words.
+        protocol: What accuracy means here: ``split``, ``frames_per_cell``, ``train_snr_min_db``, ``seed``,
+            ``selection`` and any further fact, each a text or a number.
+        steps: The steps in order.
+        parity: Comparisons of engines.
+        classification: Summary of the recording that was classified, as ``classify --json`` prints it; or empty.
+        curve: The learning curve.
+    """
+
+    name: str
+    created: str
+    command: str
+    profile: str
+    data: str = ""
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    parity: tuple[ParityRecord, ...] = ()
+    classification: Mapping[str, Any] = field(default_factory=dict)
+    curve: tuple[CurveRecord, ...] = ()
+
+    def write(self, folder: Path) -> Path:
+        """Write ``run.json`` whole into the run folder, which is made if absent, and return its path."""
+        path = Path(folder) / RECORD_FILE
+        write_text(path, json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return path
+
+
+def read_run_record(folder: Path) -> RunRecord:
+    """Return the record in a run folder. Optional parts that are absent or null are empty.
+
+    Raises:
+        ConfigError: If the folder holds no record, or a field is missing, of the wrong type, out of range, or a path
+            that leaves the run folder.
+    """
+    folder = Path(folder)
+    if not (folder / RECORD_FILE).is_file():
+        raise ConfigError(
+            f"this is not a run folder: it has no {RECORD_FILE}",
+            where=str(folder),
+            action="give the folder that 'bacalhaunet reproduce' or 'train' wrote, such as runs/quick",
+        )
+    fields = read_object(folder / RECORD_FILE, "the run record")
+    steps = tuple(_step(item) for item in fields.objects("steps"))
+    slugs = [step.slug for step in steps]
+    if len(set(slugs)) < len(slugs):
+        raise ConfigError(f"two steps have the same slug: {', '.join(slugs)}", where=fields.where)
+    return RunRecord(
+        name=fields.text("name"),
+        created=fields.text("created"),
+        command=fields.text("command", ""),
+        profile=fields.text("profile", ""),
+        data=fields.text("data", ""),
+        protocol=fields.mapping("protocol"),
+        steps=steps,
+        parity=tuple(_parity(item) for item in fields.objects("parity")),
+        classification=fields.mapping("classification"),
+        curve=tuple(
+            CurveRecord(item.count("frames"), item.number("validation_accuracy", 0, 1))
+            for item in fields.objects("curve")
+        ),
+    )
+
+
+def _step(fields: Fields) -> StepRecord:
+    return StepRecord(
+        slug=fields.text("slug"),
+        title=fields.text("title"),
+        kind=fields.text("kind", "train"),
+        frames_seen=fields.count("frames_seen") if fields.has("frames_seen") else 0,
+        seconds=fields.optional_number("seconds", low=0) or 0.0,
+        weight_decay=fields.optional_number("weight_decay", low=0),
+        min_abs_weight=fields.optional_number("min_abs_weight", low=0),
+        evaluation=_inside(fields, "evaluation"),
+        cost=_inside(fields, "cost"),
+        model=_inside(fields, "model"),
+    )
+
+
+def _inside(fields: Fields, key: str) -> str | None:
+    if not fields.has(key):
+        return None
+    path = fields.text(key)
+    parts = PurePosixPath(path)
+    if not path or parts.is_absolute() or ".." in parts.parts or "\\" in path or "\0" in path:
+        raise ConfigError(
+            f"the field {key!r} is {path!r}", where=fields.where, allowed="a path inside the run folder, relative to it"
+        )
+    return path
+
+
+def _parity(fields: Fields) -> ParityRecord:
+    engines = fields.items("engines")
+    if not all(isinstance(engine, str) for engine in engines):
+        raise ConfigError(f"the engines are {engines!r}", where=fields.where, allowed="a list of names")
+    return ParityRecord(
+        engines=tuple(engines),
+        frames=fields.count("frames"),
+        agreement=fields.number("agreement", 0, 1),
+        explanation=fields.text("explanation", ""),
+    )
