@@ -41,7 +41,9 @@ def wilson_interval(correct: int, frames: int, z: float = Z_95) -> tuple[float, 
     centre = p + z * z / (2 * frames)
     half = z * math.sqrt(p * (1 - p) / frames + z * z / (4 * frames * frames))
     scale = 1 + z * z / frames
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low = 0.0 if correct == 0 else (centre - half) / scale  # exactly, where rounding would leave a trace
+    high = 1.0 if correct == frames else (centre + half) / scale
+    return low, high
 
 
 @dataclass(frozen=True)
