@@ -103,15 +103,17 @@ def _fold_quantizer_parameters(model: ModelProto) -> None:
 
 
 def _fix_shapes(graph: GraphProto) -> None:
-    """Set a free batch to 1 and a free length to 1024; forget intermediate shapes, which are inferred again."""
+    """Set the batch to 1 and a free length to 1024; forget intermediate shapes, which are inferred again."""
     constants = {tensor.name for tensor in graph.initializer}
     changed = False
+    batches: set[int] = set()
     for value in graph.input:
         if value.name in constants:
             continue
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             wanted = 1 if axis == 0 else dimension.dim_value or _DEFAULT_LENGTH
             if dimension.dim_value != wanted:
+                batches |= {dimension.dim_value} if axis == 0 else set()
                 dimension.dim_value = wanted
                 changed = True
     if changed:
@@ -119,7 +121,7 @@ def _fix_shapes(graph: GraphProto) -> None:
         kept = [value for value in graph.value_info if value.name in known]
         for value in [*kept, *graph.output]:
             for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-                if axis == 0 and dimension.dim_value < 1:
+                if axis == 0 and dimension.dim_value in (0, *batches):
                     dimension.dim_value = 1
         del graph.value_info[:]
         graph.value_info.extend(kept)
