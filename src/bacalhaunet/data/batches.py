@@ -1,0 +1,145 @@
+"""Training batches as a pure function of (seed, batch number), from a file or from a generator of frames.
+
+A run that stops after batch `k`, for whatever reason, goes on exactly by asking for batch `k + 1`: there is no other
+state. How many workers make batches, or how far ahead, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bacalhaunet.data.layout import Indices
+from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+
+
+class Batch(NamedTuple):
+    """Frames and what they are.
+
+    Attributes:
+        frames: float32 (batch, 2, length), I then Q.
+        labels: int64 (batch,), class numbers.
+        snrs_db: float32 (batch,), SNR labels in dB.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    snrs_db: Tensor
+
+
+class FrameSource(Protocol):
+    """What makes frames: the twin, or another generator of ``bacalhaunet.radio``."""
+
+    def frames(self, modulation: Tensor, snr_db: Tensor, index: Tensor, *, seed: int) -> Tensor:
+        """Return float32 (B, 2, length): frame ``index`` of each cell, the same whenever asked."""
+        ...
+
+
+class GeneratedBatches:
+    r"""Batches of frames that are made when asked for and never repeat.
+
+    .. math:: \text{position } p = k B + b, \qquad r = \lfloor p / C \rfloor, \qquad
+              \text{cell} = \pi_r(p \bmod C), \qquad \text{index} = r
+
+    Row `b` of batch `k` (of `B` frames) is frame number `r` of a cell, where `\pi_r` is a permutation of the `C` cells
+    of modulation and SNR drawn from (seed, `r`). So every `C` frames in a row hold each modulation at each SNR once,
+    and no frame comes twice in any number of epochs.
+
+    Args:
+        source: What makes the frames.
+        batch_size: Frames of a batch, `B`.
+        seed: Names the frames and their order.
+        labels: Classes to draw.
+        snrs_db: SNR labels to draw, in dB.
+
+    Raises:
+        ConfigError: If there is nothing to draw from, or ``batch_size`` is not positive.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        batch_size: int,
+        *,
+        seed: int,
+        labels: Sequence[int] = range(len(NAMES)),
+        snrs_db: Sequence[int] = SNRS_DB,
+    ) -> None:
+        if batch_size < 1 or not len(labels) or not len(snrs_db):
+            raise ConfigError(
+                f"batches of {batch_size} frames from {len(labels)} classes and {len(snrs_db)} SNRs",
+                allowed="1 or more of each",
+            )
+        self.source, self.batch_size, self.seed = source, batch_size, seed
+        cells = np.array([(label, snr) for label in labels for snr in snrs_db], dtype=np.int64)
+        self._labels, self._snrs = cells[:, 0], cells[:, 1]
+
+    def batch(self, number: int) -> Batch:
+        """Return batch ``number``, counted from 0 over all epochs; frames lie where the source makes them."""
+        labels, snrs, index = self.contents(number)
+        given = (torch.from_numpy(labels), torch.from_numpy(snrs).to(torch.float32), torch.from_numpy(index))
+        frames = self.source.frames(*given, seed=self.seed)
+        return Batch(frames, given[0].to(frames.device), given[1].to(frames.device))
+
+    def contents(self, number: int) -> tuple[Indices, Indices, Indices]:
+        """Return the labels, SNRs in dB and frame numbers of a batch, int64 (batch,) each, without making frames."""
+        cells = len(self._labels)
+        first, last = number * self.batch_size, (number + 1) * self.batch_size
+        rounds = range(first // cells, (last - 1) // cells + 1)
+        order = np.concatenate([np.random.default_rng([self.seed, turn]).permutation(cells) for turn in rounds])
+        chosen = order[first - rounds[0] * cells : last - rounds[0] * cells]
+        return self._labels[chosen], self._snrs[chosen], np.arange(first, last, dtype=np.int64) // cells
+
+
+class FileBatches:
+    """Batches of a file's frames, in a new order every epoch that depends on (seed, epoch) only.
+
+    Args:
+        file: The file; worker processes may be given the object.
+        indices: Frame numbers to draw, for example ``file.layout.select(split.train, snr_min_db=-6)``.
+        batch_size: Frames of a batch. The frames left over at the end of an epoch wait for another epoch.
+        seed: Names the order.
+
+    Attributes:
+        batches_per_epoch: Batches of an epoch.
+
+    Raises:
+        ConfigError: If there are fewer frames than a batch holds.
+    """
+
+    def __init__(self, file: RadioMLFile, indices: Indices, batch_size: int, *, seed: int) -> None:
+        if not 1 <= batch_size <= len(indices):
+            raise ConfigError(
+                f"batches of {batch_size} frames from {len(indices)} frames",
+                where=str(file.path),
+                allowed="1 frame or more, and no more than there are",
+                action="make the batch smaller, or widen the choice of SNRs and classes",
+            )
+        self.file, self.indices, self.batch_size, self.seed = file, np.asarray(indices), batch_size, seed
+        self.batches_per_epoch = len(indices) // batch_size
+        self._order: tuple[int, Indices] = (-1, self.indices)
+
+    def batch(self, number: int) -> Batch:
+        """Return batch ``number``, counted from 0 over all epochs."""
+        return read_batch(self.file, self.contents(number))
+
+    def contents(self, number: int) -> Indices:
+        """Return the frame numbers of a batch, int64 (batch,)."""
+        epoch, place = divmod(number, self.batches_per_epoch)
+        held, order = self._order
+        if held != epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+            self._order = (epoch, order)
+        return order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+def read_batch(file: RadioMLFile, indices: Indices) -> Batch:
+    """Read frames of a file as tensors."""
+    frames, labels, snrs_db = file.read(indices)
+    return Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.from_numpy(snrs_db))
