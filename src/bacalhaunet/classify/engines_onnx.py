@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
+from bacalhaunet.deploy.onnx_session import make_session
 from bacalhaunet.errors import BacalhauNetError, MissingExtraError, ModelFileError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -23,22 +24,6 @@ CHUNK = 16
 
 _UNKNOWN_OPERATION = ("is not a registered function/op", "No Op registered for", "Could not find an implementation")
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-
-
-def make_session(graph: bytes, threads: int = 1) -> Any:
-    """Return an onnxruntime session that computes QuantizeLinear graphs as they are written.
-
-    Without ``session.disable_quant_qdq=1`` onnxruntime fuses quantizers into 8-bit operators, which is another
-    function for any other number of bits (77.9 % of the classes agree for the 2021 network).
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors arrive as exceptions; the log would only repeat them
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)

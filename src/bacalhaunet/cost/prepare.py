@@ -7,15 +7,14 @@ such graphs fail or are charged at 32 bits. Nothing done here changes what the n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.models.onnx_constants import GraphConstants
+from bacalhaunet.models.onnx_constants import GraphConstants, constants_to_initializers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from onnx import GraphProto, ModelProto, NodeProto
+    from onnx import GraphProto, ModelProto
 
 _DEFAULT_LENGTH = 1024
 _PARAMETER_OPERATORS = ("Quant", "BipolarQuant", "Trunc")
@@ -33,7 +32,7 @@ def prepare(model: ModelProto) -> ModelProto:
     prepared = onnx.ModelProto()
     prepared.CopyFrom(inliner.inline_local_functions(model) if len(model.functions) else model)
     _order_opsets(prepared)
-    _constants_to_initializers(prepared.graph)
+    constants_to_initializers(prepared.graph)  # a scale in a Constant node would be read as float
     _fold_quantizer_parameters(prepared)
     _fix_shapes(prepared.graph)
     _state_kernel_shapes(prepared.graph)
@@ -51,36 +50,6 @@ def _order_opsets(model: ModelProto) -> None:
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", standard))
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in entries.items())
-
-
-def _constants_to_initializers(graph: GraphProto) -> None:
-    """Replace Constant nodes: a quantizer whose scale is one would be read as float by the first datatype pass."""
-    from onnx import numpy_helper
-
-    kept: list[Any] = []
-    for node in graph.node:
-        array = _constant(node) if node.op_type == "Constant" else None
-        if array is None:
-            kept.append(node)
-        else:
-            graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
-    del graph.node[:]
-    graph.node.extend(kept)
-
-
-def _constant(node: NodeProto) -> NDArray[Any] | None:
-    """Return the numbers of a Constant node; None where it holds text or a sparse tensor."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    for attribute in node.attribute:
-        value = helper.get_attribute_value(attribute)
-        if isinstance(value, TensorProto):
-            return np.asarray(numpy_helper.to_array(value))
-        if attribute.name in ("value_float", "value_floats"):
-            return np.asarray(value, np.float32)
-        if attribute.name in ("value_int", "value_ints"):
-            return np.asarray(value, np.int64)
-    return None
 
 
 def _fold_quantizer_parameters(model: ModelProto) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from onnx import ModelProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -67,3 +67,33 @@ class GraphConstants:
         except Exception:
             # It names no error class for an operator it lacks; such a tensor counts as not constant.
             return [None] * len(node.output)
+
+
+def constants_to_initializers(graph: GraphProto) -> None:
+    """Replace the Constant nodes of a graph by initializers, in place."""
+    from onnx import numpy_helper
+
+    kept: list[Any] = []
+    for node in graph.node:
+        array = _constant(node) if node.op_type == "Constant" else None
+        if array is None:
+            kept.append(node)
+        else:
+            graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _constant(node: NodeProto) -> NDArray[Any] | None:
+    """Return the numbers of a Constant node; None where it holds text or a sparse tensor."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, TensorProto):
+            return np.asarray(numpy_helper.to_array(value))
+        if attribute.name in ("value_float", "value_floats"):
+            return np.asarray(value, np.float32)
+        if attribute.name in ("value_int", "value_ints"):
+            return np.asarray(value, np.int64)
+    return None

@@ -1,0 +1,180 @@
+"""Trained networks as ONNX files: QONNX for hardware flows and the cost metric, QCDQ for plain ONNX runtimes.
+
+The graph holds the whole network, pre-processing included: clip, input quantizer and batch normalization. It takes raw
+frames, float32 (batch, 2, length), and gives logits. It is verified against torch before the file is written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from bacalhaunet import __version__
+from bacalhaunet.deploy.onnx_batch import free_batch
+from bacalhaunet.deploy.parity import Parity, check_parity, probe_frames
+from bacalhaunet.errors import ConfigError, MissingExtraError
+from bacalhaunet.models.onnx_constants import constants_to_initializers
+from bacalhaunet.outputs import whole_file
+from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import nn
+
+Format = Literal["qonnx", "qcdq"]
+FORMATS: tuple[str, ...] = get_args(Format)
+INPUT, OUTPUT = "frames", "logits"
+_OPSET = 13
+_NORMALIZATION = {
+    "input": "raw frames as in RadioML 2018.01A, unit average power; no scaling before the network",
+    "layout": "float32 (batch, 2, length), I then Q",
+    "inside": "clip, input quantizer and batch normalization are nodes of the graph",
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """A written file.
+
+    Attributes:
+        path: The file.
+        format: ``"qonnx"`` or ``"qcdq"``.
+        parity: How it compared with torch.
+    """
+
+    path: Path
+    format: str
+    parity: Parity
+
+
+def export_qonnx(network: nn.Module, path: str | os.PathLike[str], **options: Any) -> Export:
+    """Write a network as QONNX: Quant nodes of any bit width. Options and errors are those of ``export_network``."""
+    return export_network(network, path, "qonnx", **options)
+
+
+def export_qcdq(network: nn.Module, path: str | os.PathLike[str], **options: Any) -> Export:
+    """Write a network as QCDQ: QuantizeLinear, Clip and DequantizeLinear, at most 8 bits.
+
+    onnxruntime computes such a graph as it was trained only with ``session.disable_quant_qdq=1``. Options and errors
+    are those of ``export_network``.
+    """
+    return export_network(network, path, "qcdq", **options)
+
+
+def export_network(
+    network: nn.Module,
+    path: str | os.PathLike[str],
+    format: Format = "qonnx",
+    *,
+    spec: Any = None,
+    labels: Sequence[str] = NAMES,
+    frame_length: int = FRAME_LENGTH,
+    dynamic_batch: bool = False,
+    metadata: dict[str, str] | None = None,
+) -> Export:
+    """Write a network as ONNX, verified.
+
+    Args:
+        network: Maps float32 (batch, 2, length) to logits (batch, classes). It is left as it was.
+        path: The file; whole or absent.
+        format: ``"qonnx"`` or ``"qcdq"``. A float network gives the same plain graph in both.
+        spec: Its ``NetworkSpec``, kept in the file's metadata.
+        labels: Class names by logit, kept in the metadata.
+        frame_length: Complex samples of a frame.
+        dynamic_batch: Leave the batch free; otherwise it is 1.
+        metadata: More entries for the metadata.
+
+    Raises:
+        ConfigError: If the format is unknown.
+        ParityError: If the file does not compute what torch computes; nothing is written then.
+        MissingExtraError: If packages of the extra ``train`` are missing.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"no export format is called {format!r}", allowed=", ".join(FORMATS))
+    model = trace(network, format, frame_length)
+    if dynamic_batch:
+        model = free_batch(model)
+    entries = {
+        "labels": json.dumps(list(labels)),
+        "normalization": json.dumps({**_NORMALIZATION, "frame_length": frame_length}),
+        "format": format,
+        "bacalhaunet_version": __version__,
+        **({"spec": json.dumps(spec.to_dict())} if spec is not None else {}),
+        **(metadata or {}),
+    }
+    for key, value in entries.items():
+        model.metadata_props.add(key=key, value=value)
+    return _write(network, model, Path(path), format, frame_length)
+
+
+def _write(network: nn.Module, model: ModelProto, path: Path, format: str, frame_length: int) -> Export:
+    import onnx
+
+    onnx.checker.check_model(model)
+    parity = check_parity(network, model, probe_frames(frame_length), str(path))
+    with whole_file(path) as partial:
+        partial.write_bytes(model.SerializeToString())
+    return Export(path, format, parity)
+
+
+def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> ModelProto:
+    """Return the graph of a network for a batch of one, constants as initializers, input and output by name.
+
+    The TorchScript exporter is used: torch's newer one loses quantizers in residual sums (Brevitas issue 1608).
+    """
+    try:
+        import onnx
+        import torch
+        from brevitas.export import export_onnx_qcdq, export_qonnx
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"export needs the package {error.name}: pip install 'bacalhaunet[train]'") from error
+    frame = torch.from_numpy(probe_frames(frame_length, 1))
+    options: dict[str, Any] = {
+        "input_names": [INPUT],
+        "output_names": [OUTPUT],
+        "opset_version": _OPSET,
+        "keep_initializers_as_inputs": False,
+        "dynamo": False,
+    }
+    training = network.training
+    network.eval()
+    try:
+        with tempfile.TemporaryDirectory() as folder, _quiet():
+            file = str(Path(folder) / "traced.onnx")
+            if not _is_quantized(network):
+                torch.onnx.export(network, (frame,), file, **options)
+            else:
+                exporter = export_qonnx if format == "qonnx" else export_onnx_qcdq
+                exporter(network, args=frame, export_path=file, **options)
+            model = onnx.load(file)
+    finally:
+        network.train(training)
+    constants_to_initializers(model.graph)
+    return model
+
+
+def _is_quantized(network: nn.Module) -> bool:
+    from brevitas.proxy.quant_proxy import QuantProxyFromInjector
+
+    return any(isinstance(module, QuantProxyFromInjector) for module in network.modules())
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801
+    """Keep the exporters' notes off standard error: nothing in them is for the user of a network."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *details: Any) -> None:
+        logging.disable(self._level)
+        super().__exit__(*details)
