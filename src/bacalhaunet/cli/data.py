@@ -1,0 +1,72 @@
+"""``bacalhaunet data check``: look at every frame of a RadioML file."""
+
+from __future__ import annotations
+
+import json
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bacalhaunet.data.check import FileSummary, GroupSummary, check_file
+
+_EPILOG = (
+    "example: 'bacalhaunet data check GOLD_XYZ_OSC.0001_1024.hdf5' reads the whole file once, in bounded memory, and "
+    "prints what it holds; at the first frame that is wrong it says which and ends with exit code 2."
+)
+_CHECKED = "shapes, types, order of modulation, SNR and frame, one-hot labels and finite values"
+
+
+def build(parser: ArgumentParser) -> None:
+    """Add the subcommands."""
+    parser.epilog = _EPILOG
+    commands = parser.add_subcommands(required=True, dest="action")
+    check = ArgumentParser(description=f"Check a file in RadioML 2018.01A's layout: {_CHECKED}.", epilog=_EPILOG)
+    check.add_argument("file", type=str, help="an HDF5 file with X, Y and Z")
+    check.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    commands.add_subcommand("check", check, help="check a file and print a summary")
+
+
+def run(arguments: Namespace) -> None:
+    """Check and print."""
+    chosen = arguments.check
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("frames", total=None)
+        summary = check_file(chosen.file, lambda done, count: bar.update(task, completed=done, total=count))
+    if chosen.json:
+        print(json.dumps(summary.to_dict()))
+    else:
+        _print(summary)
+
+
+def _print(summary: FileSummary) -> None:
+    console = Console(highlight=False)
+    console.print(f"{summary.path}: {summary.size_bytes / 1e9:.3f} GB, X {summary.storage}", soft_wrap=True)
+    snrs = summary.snrs_db
+    console.print(
+        f"{summary.frames} frames: {len(summary.modulations)} modulations x {len(snrs)} SNRs ({min(snrs)} to "
+        f"{max(snrs)} dB) x {summary.frames_per_cell}"
+    )
+    console.print(_table("modulation", summary.by_modulation))
+    console.print(_table("SNR dB", {str(snr): group for snr, group in summary.by_snr.items()}))
+    for note in summary.notes:
+        console.print(f"note: {note}")
+    console.print(f"passed: {_CHECKED}")
+
+
+def _table(heading: str, groups: dict[str, GroupSummary]) -> Table:
+    table = Table(heading)
+    for column in ("frames", "power", "std of power", "smallest", "largest", "outside [-2, 3]"):
+        table.add_column(column, justify="right")
+    for name, group in groups.items():
+        table.add_row(
+            name,
+            str(group.frames),
+            f"{group.power:.3f}",
+            f"{group.power_std:.3f}",
+            f"{group.minimum:.2f}",
+            f"{group.maximum:.2f}",
+            f"{100 * group.outside_clip:.2f} %",
+        )
+    return table
