@@ -1,0 +1,62 @@
+"""A confusion matrix: of the frames of each true class, the share answered as each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bacalhaunet.report.figures.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each row divided by its sum; rows without frames stay zero."""
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.asarray(counts / np.maximum(totals, 1), np.float64)
+
+
+def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], name: str, title: str) -> str:
+    """Return the figure as SVG for a page.
+
+    One hue from transparent to full says the share, so that it reads on light and dark pages.
+
+    Args:
+        counts: Frames by true class (rows) and predicted class (columns).
+        names: Class names.
+        name: Prefix of the ids.
+        title: What the matrix is about.
+    """
+    shares = row_shares(counts)
+    size = len(names)
+    with new_figure(7.4, 6.9, grid=False) as (figure, axes):
+        for row, column in np.argwhere(shares >= 0.005):
+            share = float(shares[row, column])
+            axes.fill(
+                [column, column + 1, column + 1, column],
+                [row, row, row + 1, row + 1],
+                color=SERIES[0],
+                alpha=share**0.8,
+            )
+            if share >= 0.1:
+                axes.text(
+                    column + 0.5,
+                    row + 0.52,
+                    f"{100 * share:.0f}",
+                    color="#ffffff" if share >= 0.55 else INK,
+                    fontsize=6.5,
+                    ha="center",
+                    va="center",
+                )
+        for line in range(size + 1):
+            axes.plot([0, size], [line, line], color=GRID, linewidth=0.5)
+            axes.plot([line, line], [0, size], color=GRID, linewidth=0.5)
+        axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", ylabel="true", xlabel="answered")
+        axes.set_xticks(np.arange(size) + 0.5, names, rotation=90, fontsize=8)
+        axes.set_yticks(np.arange(size) + 0.5, names, fontsize=8)
+        axes.tick_params(length=0, colors=MUTED)
+        axes.spines[:].set_visible(False)
+        return to_svg(figure, name, f"Confusion matrix, {title}")

@@ -1,0 +1,148 @@
+"""The accuracy-score plane: the path of a compression beside the published points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bacalhaunet.report import published
+from bacalhaunet.report.figures.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class PlanePoint:
+    """One of our networks: its score, its accuracy (0 to 1) and the interval of the accuracy where known."""
+
+    label: str
+    score: float
+    accuracy: float
+    interval: tuple[float, float] | None = None
+
+
+# Where each published label stands beside its point, in points to the right and up, so that none covers another.
+_LABELS: dict[str, tuple[str, tuple[int, int], str]] = {
+    "VGG10, 8 bits (baseline)": ("VGG10 baseline", (7, 6), "left"),
+    "BacalhauNet, 6 bits, pruned": ("winner of 2021", (-6, -13), "right"),
+    "AaronNet32": ("AaronNet32", (7, 3), "left"),
+    "AaronNet48++": ("AaronNet48++", (-6, 4), "right"),
+    "AaronNet48+": ("AaronNet48+", (-7, 3), "right"),
+    "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits, pruned", (5, -13), "left"),
+    "Imperial, 6 bits lowered to 4 and 5": ("Imperial", (7, -4), "left"),
+}
+
+
+def score_plane(path: Sequence[PlanePoint], name: str = "plane") -> str:
+    """Return the figure as SVG for a page.
+
+    Args:
+        path: Our networks in the order they were made; none draws the published points alone.
+        name: Prefix of the ids.
+    """
+    with new_figure(7.4, 4.6) as (figure, axes):
+        _draw(axes, path)
+        steps = "; ".join(f"{p.label}: {100 * p.accuracy:.2f} % at {p.score:.4g}" for p in path)
+        return to_svg(figure, name, f"Accuracy over score beside the published networks. {steps}")
+
+
+def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
+    """Return the same as a matplotlib figure, for files of their own."""
+    with new_figure(8.0, 4.6) as (figure, axes):
+        _draw(axes, path)
+        return figure
+
+
+def _draw(axes: Axes, path: Sequence[PlanePoint]) -> None:
+    axes.set_xscale("log")
+    accuracies = [point.accuracy for point in path]
+    axes.set_ylim(
+        100 * min([0.547, *(a - 0.03 for a in accuracies)]), 100 * max([0.612, *(a + 0.02 for a in accuracies)])
+    )
+    axes.set_xlim(0.6 * min([0.012, *(point.score for point in path)]), 2.6 * max([1.0, *(p.score for p in path)]))
+    _published(axes)
+    for point in path:
+        if point.interval:
+            axes.plot([point.score] * 2, [100 * bound for bound in point.interval], color=SERIES[0], linewidth=1.2)
+    axes.plot([p.score for p in path], [100 * a for a in accuracies], color=SERIES[0], linewidth=1.6)
+    axes.plot([p.score for p in path], [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
+    for point in path:
+        axes.annotate(
+            point.label,
+            (point.score, 100 * point.accuracy),
+            (0, 11),
+            textcoords="offset points",
+            ha="center",
+            color=INK,
+        )
+    ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if axes.get_xlim()[0] <= tick]
+    axes.set_xticks([tick for tick in ticks if tick <= axes.get_xlim()[1]], minor=False)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="inference cost score, logarithmic; 1 is the 8-bit VGG10", ylabel="accuracy, %")
+
+
+def _published(axes: Axes) -> None:
+    least = published.baseline().accuracy_at_least
+    axes.axhline(100 * least, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
+    axes.annotate(
+        "56 %, the challenge's least",
+        (1, 100 * least),
+        (-2, -3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=MUTED,
+        fontsize=8,
+    )
+    steps = published.pruning_steps()
+    axes.plot([s.score for s in steps], [100 * s.accuracy for s in steps], "o-", color=MUTED, markersize=4, linewidth=1)
+    axes.annotate(
+        "the paper's path",
+        (steps[1].score, 100 * steps[1].accuracy),
+        (-4, 7),
+        textcoords="offset points",
+        ha="right",
+        color=MUTED,
+        fontsize=8.5,
+    )
+    # Table 3 and figure 4a are of networks that were not pruned; hollow says so without a legend to look up.
+    for points, label in ((published.table_3(), "table 3, 8 to 5 bits"), (published.figure_4a(), "figure 4a, float")):
+        shown = [point for point in points if point.score < 1.3]
+        axes.plot(
+            [p.score for p in shown],
+            [100 * p.accuracy for p in shown],
+            "o",
+            markersize=4,
+            markerfacecolor=GRID,
+            markeredgecolor=MUTED,
+            markeredgewidth=0.8,
+        )
+        anchor = max(shown, key=lambda point: point.accuracy) if label.startswith("t") else shown[0]
+        place = ((4, 7), "left") if label.startswith("t") else ((-7, -3), "right")
+        axes.annotate(
+            label,
+            (anchor.score, 100 * anchor.accuracy),
+            place[0],
+            textcoords="offset points",
+            ha=place[1],
+            color=MUTED,
+            fontsize=8.5,
+        )
+    for point in (*published.networks(), *published.other_entries()):
+        if point.label in _LABELS:
+            text, offset, side = _LABELS[point.label]
+            axes.plot(point.score, 100 * point.accuracy, "D", color=MUTED, markersize=4.5)
+            axes.annotate(
+                text,
+                (point.score, 100 * point.accuracy),
+                offset,
+                textcoords="offset points",
+                ha=side,
+                color=MUTED,
+                fontsize=8.5,
+            )

@@ -1,0 +1,145 @@
+"""The look of every figure: quiet axes, direct labels, colours that people with any colour vision tell apart.
+
+Colours are roles. In a web page a role is a CSS variable, so that one SVG serves a light and a dark page; as a file
+of its own the SVG carries the light page's colours.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1b1f24", "#68707a", "#e3e6e9"
+SERIES: tuple[str, ...] = ("#0072b2", "#d55e00", "#008a64", "#b4588c", "#7a5cc9", "#8a6d00", "#3a7f93")
+"""Series colours of the light page, after Okabe and Ito, "Color Universal Design" (2008), darkened for thin lines."""
+
+ROLES: dict[str, str] = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+    colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)
+}
+"""CSS variable of each colour."""
+
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 0.0,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 2.0,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+def series(index: int) -> str:
+    """Return the colour of a series; they repeat after the last."""
+    return SERIES[index % len(SERIES)]
+
+
+@contextmanager
+def new_figure(width: float, height: float, *, grid: bool = True) -> Iterator[tuple[Figure, Axes]]:
+    """Give an empty figure and its axes in this style, without touching the program's own matplotlib settings.
+
+    Args:
+        width: Width in inches; 7.4 fills the report's column.
+        height: Height in inches.
+        grid: Whether horizontal grid lines help to read values.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        if grid:
+            axes.grid(axis="y")
+        yield figure, axes
+
+
+def to_svg(figure: Figure, name: str, description: str) -> str:
+    """Return a figure as SVG text for a web page.
+
+    Args:
+        figure: The figure.
+        name: Prefix of every id, unique in the page.
+        description: What the figure shows, for those who cannot see it.
+    """
+    text = _raw_svg(figure, name)
+    for colour, variable in ROLES.items():
+        text = text.replace(colour, f"var({variable}, {colour})")
+    text = re.sub(r"font: (?:(\d+) )?([\d.]+)px [^;\"]*", _font, text)
+    head = f'<svg class="figure" role="img" aria-label="{escape(description, {chr(34): "&quot;"})}" '
+    # The width follows the page; the view box keeps the shape.
+    return re.sub(r'<svg (.*?)width="[^"]*"(.*?)height="[^"]*"', rf"{head}\1\2", text, count=1, flags=re.S)
+
+
+def to_svg_file(figure: Figure, name: str) -> str:
+    """Return a figure as the text of an SVG file of its own, on white, with text as outlines of the font used."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "path", "savefig.facecolor": "#ffffff"}):
+        return _raw_svg(figure, name, whole=True)
+
+
+def _font(match: re.Match[str]) -> str:
+    weight = f"font-weight: {match[1]}; " if match[1] else ""
+    return f"{weight}font-size: {match[2]}px; font-family: var(--font, sans-serif)"
+
+
+def _raw_svg(figure: Figure, name: str, *, whole: bool = False) -> str:
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": name}), io.StringIO() as stream:
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        text = stream.getvalue()
+    if whole:
+        return text
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    return text.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """Return the positions moved as little as needed to be at least ``gap`` apart, in the given order.
+
+    Labels beside the ends of curves that meet stay readable this way.
+    """
+    order = sorted(range(len(positions)), key=lambda index: positions[index])
+    placed: list[tuple[float, int]] = []  # (centre, number of labels) of groups that touch
+    for index in order:
+        placed.append((positions[index], 1))
+        while len(placed) > 1:
+            (below, n), (above, m) = placed[-2:]
+            if above - below >= gap * (n + m) / 2:
+                break
+            placed[-2:] = [((below * n + above * m) / (n + m), n + m)]
+    result = [0.0] * len(positions)
+    rank = 0
+    for centre, members in placed:
+        for member in range(members):
+            result[order[rank]] = centre + gap * (member - (members - 1) / 2)
+            rank += 1
+    return result

@@ -1,0 +1,52 @@
+"""Numbers as people read them: percent, intervals, scores, counts and durations."""
+
+from __future__ import annotations
+
+THIN_SPACE = "\u202f"
+MISSING = "–"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """Return a share of 0 to 1 as percent: 0.5624 is "56.24 %"."""
+    return MISSING if share is None else f"{100 * share:.{digits}f}{THIN_SPACE}%"
+
+
+def interval(bounds: tuple[float, float] | None, digits: int = 2) -> str:
+    """Return an interval of shares as percent: (0.56, 0.57) is "56.00 to 57.00 %"."""
+    if bounds is None:
+        return MISSING
+    return f"{100 * bounds[0]:.{digits}f} to {100 * bounds[1]:.{digits}f}{THIN_SPACE}%"
+
+
+def score(value: float | None) -> str:
+    """Return a score with four digits that count: 0.016211 is "0.01621", 1.4155 is "1.416"."""
+    if value is None:
+        return MISSING
+    return "0" if value == 0 else f"{value:#.4g}".rstrip(".")
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thin spaces between thousands."""
+    return MISSING if value is None else f"{value:,.0f}".replace(",", THIN_SPACE)
+
+
+def setting(value: float | None) -> str:
+    """Return a small setting such as λ or ε, short: 0.0001 is "1e-4"."""
+    if value is None:
+        return MISSING
+    if value != 0 and abs(value) < 1e-2:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in its two largest units: 3725 s is "1 h 2 min"."""
+    if seconds is None:
+        return MISSING
+    if seconds < 60:
+        return f"{seconds:.0f}{THIN_SPACE}s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes}{THIN_SPACE}min"
+    return f"{minutes // 60}{THIN_SPACE}h {minutes % 60}{THIN_SPACE}min"
