@@ -34,7 +34,7 @@ class PublishedPoint:
 
 @dataclass(frozen=True)
 class PublishedStep(PublishedPoint):
-    """One step of the report's selected path: ``weight_decay`` is its λ, ``min_abs_weight`` its ε (None: no pruning)."""
+    """One step of the report's selected path: λ is ``weight_decay``, ε ``min_abs_weight`` (None: no pruning)."""
 
     weight_decay: float = 0.0
     min_abs_weight: float | None = None

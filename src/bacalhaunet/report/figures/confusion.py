@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.report.figures.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
+from bacalhaunet.report.figures.style import GRID, INK, MUTED, ON_SERIES, SERIES, new_figure, to_svg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], name: str,
                     column + 0.5,
                     row + 0.52,
                     f"{100 * share:.0f}",
-                    color="#ffffff" if share >= 0.55 else INK,
+                    color=ON_SERIES if share >= 0.55 else INK,
                     fontsize=6.5,
                     ha="center",
                     va="center",

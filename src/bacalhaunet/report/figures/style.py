@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID = "#1b1f24", "#68707a", "#e3e6e9"
+INK, MUTED, GRID, ON_SERIES = "#1b1f24", "#5f6770", "#e3e6e9", "#fdfefe"
+"""Colours of the light page: text, secondary text and axes, grid lines, text on a filled area of the first series."""
+
 SERIES: tuple[str, ...] = ("#0072b2", "#d55e00", "#008a64", "#b4588c", "#7a5cc9", "#8a6d00", "#3a7f93")
 """Series colours of the light page, after Okabe and Ito, "Color Universal Design" (2008), darkened for thin lines."""
 
-ROLES: dict[str, str] = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+ROLES: dict[str, str] = {INK: "--ink", MUTED: "--muted", GRID: "--grid", ON_SERIES: "--on-series"} | {
     colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)
 }
 """CSS variable of each colour."""
