@@ -1,0 +1,100 @@
+"""Checks and plain-data conversion shared by the dataclasses of a network specification."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from typing import Any
+
+from bacalhaunet.errors import SpecError
+
+FLOAT_BITS = 32
+"""What the metric charges for a tensor that no quantizer made."""
+
+MIN_BITS, MAX_BITS = 2, 8
+"""Fewest and most bits of a quantizer."""
+
+MAX_CHANNELS, MAX_KERNEL, MAX_LENGTH = 65_536, 8_191, 1_048_576
+"""Limits that keep a mistyped number from asking for all memory."""
+
+
+def check_integer(where: str, value: object, low: int, high: int) -> None:
+    """Raise SpecError unless ``value`` is an integer with ``low <= value <= high``."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise SpecError(f"{where} is {value!r}", where=where, allowed=f"an integer from {low} to {high}")
+
+
+def check_bits(where: str, value: object) -> None:
+    """Raise SpecError unless ``value`` is a number of bits or None, which leaves the tensor in float32."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not MIN_BITS <= value <= MAX_BITS:
+        raise SpecError(
+            f"{where} is {value!r}", where=where, allowed=f"{MIN_BITS} to {MAX_BITS} bits, or null for float32"
+        )
+
+
+def check_kernel(where: str, value: object) -> None:
+    """Raise SpecError unless ``value`` is an odd kernel length."""
+    check_integer(where, value, 1, MAX_KERNEL)
+    if isinstance(value, int) and value % 2 == 0:
+        raise SpecError(
+            f"{where} is {value!r}, an even length",
+            where=where,
+            allowed="an odd length, so that the padding is the same on both sides and no frame is shifted",
+            action=f"use {value - 1} or {value + 1}",
+        )
+
+
+def check_flag(where: str, value: object) -> None:
+    """Raise SpecError unless ``value`` is true or false."""
+    if not isinstance(value, bool):
+        raise SpecError(f"{where} is {value!r}", where=where, allowed="true or false")
+
+
+def check_choice(where: str, value: object, choices: Iterable[str]) -> None:
+    """Raise SpecError unless ``value`` is one of ``choices``."""
+    allowed = list(choices)
+    if value not in allowed:
+        raise SpecError(
+            f"{where} is {value!r}", where=where, allowed=", ".join(allowed), action=suggestion(value, allowed)
+        )
+
+
+def check_finite(where: str, value: object) -> None:
+    """Raise SpecError unless ``value`` is a finite real number."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise SpecError(f"{where} is {value!r}", where=where, allowed="a finite number")
+
+
+def suggestion(value: object, allowed: Iterable[str]) -> str | None:
+    """Return ``did you mean …?`` for the names close to ``value``; None if no name is close."""
+    close = get_close_matches(str(value), list(allowed), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else None
+
+
+def keyword_arguments(where: str, cls: type, values: object) -> dict[str, Any]:
+    """Return ``values`` as arguments of the dataclass ``cls`` after checking its keys.
+
+    Args:
+        where: Name of this part of the specification, for messages.
+        cls: A dataclass.
+        values: What a YAML or JSON file held at this place.
+
+    Raises:
+        SpecError: If ``values`` is not a mapping, lacks a field without default or has one that ``cls`` does not.
+    """
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{where} is {values!r}", where=where, allowed="a mapping of field names to values")
+    known = [field.name for field in fields(cls)]
+    for key in values:
+        if key not in known:
+            raise SpecError(
+                f"{where} has a field {key!r}", where=where, allowed=", ".join(known), action=suggestion(key, known)
+            )
+    for field in fields(cls):
+        if field.default is MISSING and field.default_factory is MISSING and field.name not in values:
+            raise SpecError(f"{where} lacks the field {field.name!r}", where=where, allowed=", ".join(known))
+    return dict(values)
