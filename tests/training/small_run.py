@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bacalhaunet.training.batches import Batch, ResumableBatches
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import fit
 
@@ -45,7 +46,9 @@ def run(folder: Path, checkpoint_every: int, kill_at: int | None = None) -> str:
     trained = network()
     config = TrainConfig(epochs=EPOCHS, batch_size=BATCH, checkpoint_every_steps=checkpoint_every, threads=1)
     validation = [NoisyLevels().batch(10_000)]
-    result = fit(trained, ResumableBatches(NoisyLevels(kill_at), PER_EPOCH), validation, config, folder, classes=CLASSES)
+    result = fit(
+        trained, ResumableBatches(NoisyLevels(kill_at), PER_EPOCH), validation, config, folder, classes=CLASSES
+    )
     digest = hashlib.sha256()
     for tensor in trained.state_dict().values():
         digest.update(tensor.numpy().tobytes())

@@ -1,35 +1,13 @@
-"""Training batches as a pure function of their number, so that a run can stop anywhere and go on exactly."""
+"""One epoch of batches after another, made ahead in the background and resumable at any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-import torch
-from torch import Tensor
-
-
-class Batch(NamedTuple):
-    """Frames and what they are.
-
-    Attributes:
-        frames: float32 (batch, 2, length), I then Q.
-        labels: int64 (batch,), class numbers.
-        snrs_db: float32 (batch,), SNR labels in dB.
-    """
-
-    frames: Tensor
-    labels: Tensor
-    snrs_db: Tensor
-
-
-class BatchSource(Protocol):
-    """Anything that gives batch ``number`` of a run, the same one whenever it is asked."""
-
-    def batch(self, number: int) -> Batch:
-        """Return batch ``number``, counted from 0 over all epochs."""
-        ...
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.data.loaders import BatchSource
 
 
 class ResumableBatches:
@@ -79,10 +57,3 @@ class ResumableBatches:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on at the batch ``state`` names."""
         self.next_number = int(state["next_number"])
-
-
-def fixed_batches(frames: Tensor, labels: Tensor, snrs_db: Tensor, batch_size: int) -> list[Batch]:
-    """Cut tensors that fit in memory into batches, in order."""
-    starts = range(0, len(frames), batch_size)
-    parts = (torch.split(tensor, batch_size) for tensor in (frames, labels, snrs_db))
-    return [Batch(*triple) for triple, _ in zip(zip(*parts, strict=True), starts, strict=True)]

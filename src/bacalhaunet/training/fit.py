@@ -15,8 +15,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from bacalhaunet.data.batches import Batch
 from bacalhaunet.errors import ModelFileError
-from bacalhaunet.training.batches import Batch, ResumableBatches
+from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.checkpoints import ResumePoint
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.curve import CurvePoint, LearningCurve

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from bacalhaunet.training.batches import Batch
+from bacalhaunet.data.batches import Batch
 from bacalhaunet.training.config import OptimizerConfig
 from bacalhaunet.training.schedule import schedule_factor
 

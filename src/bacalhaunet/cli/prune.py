@@ -1,0 +1,55 @@
+"""``bacalhaunet prune``: prune a trained network step by step, fine-tuning after each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bacalhaunet.cli.train import instantiate
+from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.training.config import TrainConfig
+
+EXAMPLE = """\
+example: the three steps of the BacalhauNet report
+  bacalhaunet prune --network runs/six-bits/model.safetensors --epochs 5 --output runs/pruned
+two steps of your own, each weight_decay:min_abs_weight
+  bacalhaunet prune --network runs/six-bits/model.safetensors --steps '["5e-5:0.1", "5e-5:0.2"]' --output runs/own
+A step sets every weight below min_abs_weight to zero and fine-tunes the rest; zeros stay zero.
+Killed or interrupted, the same command goes on where it stopped."""
+
+
+def build(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("--config", action="config", help="YAML with any of the settings below")
+    parser.add_class_arguments(TrainConfig, as_group=False)
+    steps = [f"{step.weight_decay:g}:{step.min_abs_weight:g}" for step in REPORT_STEPS]
+    parser.add_argument(
+        "--steps", type=list[str], default=steps, help="weight_decay:min_abs_weight of each step (default: the report's)"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
+
+
+def run(arguments: Namespace) -> None:
+    """Prune and say what came out of each step."""
+    values = arguments.clone()
+    output, steps = Path(values.pop("output")), [_step(text) for text in values.pop("steps")]
+    values.pop("config", None)
+    config = instantiate(values)
+    for number, pruned in enumerate(prune(config, steps, output), 1):
+        print(
+            f"step {number}: {pruned.model}: density {100 * pruned.density:.1f} %, "
+            f"validation accuracy {100 * pruned.result.validation_accuracy:.2f} %"
+        )
+
+
+def _step(text: str) -> PruneStep:
+    try:
+        weight_decay, min_abs_weight = map(float, text.split(":"))
+    except ValueError as error:
+        raise ConfigError(
+            f"a pruning step is {text!r}", allowed="weight_decay:min_abs_weight, such as 5e-5:0.15"
+        ) from error
+    return PruneStep(weight_decay, min_abs_weight)

@@ -1,0 +1,129 @@
+"""Iterative magnitude pruning: prune, fine-tune, and again, as the BacalhauNet report does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from torch import nn
+
+from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.fit import FitResult, fit
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved
+from bacalhaunet.training.run_data import TrainingData, training_data
+from bacalhaunet.training.start import start_network
+
+
+@dataclass(frozen=True)
+class PruneStep:
+    """One iteration.
+
+    Attributes:
+        weight_decay: lambda, the L2 penalty while fine-tuning.
+        min_abs_weight: epsilon; every weight below it in magnitude is set to zero first, and stays zero.
+    """
+
+    weight_decay: float
+    min_abs_weight: float
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not (0 <= self.weight_decay <= 1 and 0 <= self.min_abs_weight < float("inf")):
+            raise ConfigError(
+                f"a pruning step is ({self.weight_decay}, {self.min_abs_weight})",
+                allowed="weight_decay 0 to 1 and min_abs_weight 0 or more",
+            )
+
+
+REPORT_STEPS: tuple[PruneStep, ...] = (PruneStep(5e-5, 0.15), PruneStep(1e-4, 0.25), PruneStep(5e-5, 0.25))
+"""The three iterations of the BacalhauNet report (figure 5, the selected path)."""
+
+
+def prune_step(
+    network: nn.Module, step: PruneStep, data: TrainingData, config: TrainConfig, folder: Path, title: str = "pruning"
+) -> FitResult:
+    """Prune ``network`` in place by ``step`` and fine-tune it, resuming from ``folder`` if a checkpoint lies there.
+
+    Args:
+        network: A trained network. On a resumed call it must be the same one as in the first call.
+        step: lambda and epsilon.
+        data: Training and validation batches.
+        config: Settings of the fine-tuning; its weight decay is replaced by the step's.
+        folder: Where checkpoints, logs and the curve go.
+        title: Start of the progress lines.
+
+    Returns:
+        What the fine-tuning gave; the network holds the weights with the best validation accuracy.
+    """
+    masks = magnitude_masks(network, step.min_abs_weight)
+    apply_masks(network, masks)
+    return fit(
+        network,
+        data.batches(),
+        data.validation,
+        config.with_weight_decay(step.weight_decay),
+        folder,
+        classes=data.classes,
+        title=title,
+        callbacks=[KeepZeros(masks)],
+    )
+
+
+@dataclass(frozen=True)
+class PrunedRun:
+    """What one iteration left.
+
+    Attributes:
+        model: The saved model.
+        density: Share of prunable weights that are not zero.
+        result: Accuracy, frames, time and curve of the fine-tuning.
+    """
+
+    model: Path
+    density: float
+    result: FitResult
+
+
+def prune(
+    config: TrainConfig, steps: Sequence[PruneStep], folder: Path, *, data: TrainingData | None = None
+) -> Iterator[PrunedRun]:
+    """Prune the network ``config`` names by one step after another, and yield what each left.
+
+    Every step starts from the network the one before it left. A run that was interrupted goes on in the step it was
+    in, and the steps before it are read back.
+
+    Args:
+        config: The network and the settings of every fine-tuning.
+        steps: lambda and epsilon of each iteration.
+        folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
+        data: Frames, if they are open already; else those ``config`` names.
+
+    Raises:
+        ConfigError: If there is no step, the folder was begun with other settings, or a step removes a whole layer.
+    """
+    if not steps:
+        raise ConfigError("there is no pruning step", allowed="one or more", action="leave --steps out for the report's")
+    claim_folder(folder, resolved(config) + yaml.safe_dump({"steps": [asdict(step) for step in steps]}))
+    data = data or training_data(config)
+    spec, network = start_network(config, data.classes)
+    for number, step in enumerate(steps, 1):
+        step_folder = folder / f"step-{number}"
+        result = prune_step(network, step, data, config, step_folder, f"pruning step {number} of {len(steps)}")
+        metrics = {
+            "validation_accuracy": result.validation_accuracy,
+            "frames_seen": result.frames_seen,
+            "weight_decay": step.weight_decay,
+            "min_abs_weight": step.min_abs_weight,
+            "density": density(network),
+        }
+        model = step_folder / MODEL_FILE
+        save_model(model, network, spec=spec, labels=data.names, metrics=metrics)
+        yield PrunedRun(model, density(network), result)
+        # The next step starts from the saved weights, so that a resumed run starts from the very same.
+        network = load_model(model).network

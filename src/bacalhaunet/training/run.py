@@ -1,0 +1,89 @@
+"""One training run from its settings to a saved model in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.saved import save_model
+from bacalhaunet.outputs import write_text
+from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.fit import FitResult, fit
+from bacalhaunet.training.run_data import TrainingData, training_data
+from bacalhaunet.training.start import start_network
+
+CONFIG_FILE, MODEL_FILE = "config.yaml", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a run left.
+
+    Attributes:
+        model: The saved model.
+        result: Accuracy, frames, time and curve.
+    """
+
+    model: Path
+    result: FitResult
+
+
+def resolved(config: TrainConfig) -> str:
+    """Return every setting of ``config`` as YAML, defaults included."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TrainConfig, "run")
+    namespace = parser.parse_object({"run": _plain(config)})
+    text: str = yaml.safe_dump(yaml.safe_load(parser.dump(namespace))["run"], sort_keys=False)
+    return text
+
+
+def _plain(value: object) -> object:
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return str(value) if isinstance(value, Path) else value
+
+
+def claim_folder(folder: Path, text: str) -> None:
+    """Make ``folder`` the run's own, or accept it if it was begun with the same settings.
+
+    Raises:
+        ConfigError: If the folder was begun with other settings.
+    """
+    path = folder / CONFIG_FILE
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise ConfigError(
+            "the folder was begun with other settings",
+            where=str(path),
+            allowed="the same settings, to go on where the run stopped",
+            action="choose another --output, or delete the folder",
+        )
+    write_text(path, text)
+
+
+def train(config: TrainConfig, folder: Path, *, data: TrainingData | None = None, title: str = "training") -> TrainedRun:
+    """Train as ``config`` says, resuming if ``folder`` holds an interrupted run of the same settings.
+
+    Args:
+        config: The run.
+        folder: Gets ``config.yaml``, checkpoints, logs, ``curve.json`` and ``model.safetensors``.
+        data: Frames, if they are open already; else those ``config`` names.
+        title: Start of the progress lines.
+
+    Raises:
+        ConfigError: If the folder was begun with other settings.
+    """
+    claim_folder(folder, resolved(config))
+    data = data or training_data(config)
+    spec, network = start_network(config, data.classes)
+    result = fit(network, data.batches(), data.validation, config, folder, classes=data.classes, title=title)
+    metrics = {
+        "validation_accuracy": result.validation_accuracy,
+        "validation_frames": sum(len(batch.labels) for batch in data.validation),
+        "frames_seen": result.frames_seen,
+    }
+    save_model(folder / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)
+    return TrainedRun(folder / MODEL_FILE, result)

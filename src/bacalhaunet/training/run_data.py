@@ -1,0 +1,127 @@
+"""The frames of a run: training batches and validation batches, from a file or a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from bacalhaunet.data.batches import Batch, FileBatches, FrameSource, GeneratedBatches, read_batch
+from bacalhaunet.data.loaders import BatchSource
+from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.split import radioml_split
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.radio.modulations import SNRS_DB
+from bacalhaunet.radio.profiles import make_source
+from bacalhaunet.training.batches import ResumableBatches
+from bacalhaunet.training.config import DataConfig, TrainConfig
+
+VALIDATION_SEED = 2_147_483_646
+"""Seed of the frames that choices are made on; no run can train with it, since it has one of its own."""
+
+TEST_SEED = 2_147_483_647
+"""Seed of the twin's test split. It is read once per reported figure and never trained or chosen on."""
+
+VALIDATION_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run trains on and is chosen by.
+
+    Attributes:
+        source: Training batches by number.
+        batches_per_epoch: Batches of an epoch.
+        validation: Validation batches: all SNR labels, never trained on.
+        names: Class names by label.
+        description: The data in words.
+    """
+
+    source: BatchSource
+    batches_per_epoch: int
+    validation: Sequence[Batch] = field(repr=False)
+    names: tuple[str, ...]
+    description: str
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+    def batches(self) -> ResumableBatches:
+        """Return the training batches from the first one on."""
+        return ResumableBatches(self.source, self.batches_per_epoch)
+
+
+def training_data(config: TrainConfig) -> TrainingData:
+    """Open or set up the frames that ``config`` names.
+
+    Raises:
+        DatasetError: If the file cannot be used.
+        ConfigError: If the choice leaves no frames, or the seed is one kept for validation or test.
+    """
+    if config.seed in (VALIDATION_SEED, TEST_SEED):
+        raise ConfigError(f"seed is {config.seed}", allowed="any other: validation and test frames have this one")
+    return _from_generator(config) if config.data.file is None else _from_file(config)
+
+
+def _from_file(config: TrainConfig) -> TrainingData:
+    assert config.data.file is not None
+    file = RadioMLFile(config.data.file)
+    split = radioml_split(file.layout)
+    train = file.layout.select(split.train, snr_min_db=config.data.snr_min_db)
+    source = FileBatches(file, train, config.batch_size, seed=config.seed)
+    parts = np.array_split(np.sort(split.validation), max(1, -(-len(split.validation) // VALIDATION_BATCH)))
+    return TrainingData(
+        source=source,
+        batches_per_epoch=source.batches_per_epoch,
+        validation=_ReadWhenAsked(file, [part for part in parts if len(part)]),
+        names=tuple(file.names),
+        description=f"{file.path.name}: {len(train):,} training frames of SNR {config.data.snr_min_db} dB and more",
+    )
+
+
+class _ReadWhenAsked(Sequence[Batch]):
+    """Batches of a file that are read when they are asked for: validation frames may outgrow memory."""
+
+    def __init__(self, file: RadioMLFile, parts: list[np.ndarray]) -> None:
+        self.file, self.parts = file, parts
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
+        return read_batch(self.file, self.parts[index])
+
+
+def _from_generator(config: TrainConfig) -> TrainingData:
+    data = config.data
+    snrs = [snr for snr in SNRS_DB if snr >= data.snr_min_db]
+    source: FrameSource = make_source(data.profile, device=_device(config))
+    names = tuple(source.modulations)
+    batches = GeneratedBatches(source, config.batch_size, seed=config.seed, labels=range(len(names)), snrs_db=snrs)
+    return TrainingData(
+        source=batches,
+        batches_per_epoch=max(1, data.frames_per_epoch // config.batch_size),
+        validation=generated_part(source, data, len(names), VALIDATION_SEED),
+        names=names,
+        description=f"the {data.profile} profile, generated, SNR {data.snr_min_db} dB and more; no frame comes twice",
+    )
+
+
+def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: int) -> list[Batch]:
+    """Make the same number of frames of every modulation at every SNR, in memory."""
+    cells = classes * len(SNRS_DB)
+    total = cells * data.validation_frames_per_cell
+    all_cells = GeneratedBatches(source, min(VALIDATION_BATCH, total), seed=seed, labels=range(classes))
+    batches = [all_cells.batch(number) for number in range(-(-total // all_cells.batch_size))]
+    excess = len(batches) * all_cells.batch_size - total
+    if excess:
+        batches[-1] = Batch(*(tensor[:-excess] for tensor in batches[-1]))
+    return batches
+
+
+def _device(config: TrainConfig) -> str:
+    return "cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
