@@ -1,0 +1,181 @@
+"""Analog transmitters of the field profile: AM with and without carrier, SSB, narrow and broadcast FM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bacalhaunet.radio.field_config import AnalogConfig, AudioConfig, Service
+from bacalhaunet.radio.field_draws import Stream, amplitude, between, choice, phasor
+from bacalhaunet.radio.field_messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages
+from bacalhaunet.radio.field_signal import BLOCK_LENGTH, FieldSignal, interpolate
+from bacalhaunet.radio.modulations import by_name
+from bacalhaunet.radio.random_streams import FrameStreams
+
+UPSAMPLING = 4
+"""Grid points per audio sample before the resampling to the frame's own rate."""
+
+STEREO_HIGHEST_HZ = 53000.0
+"""Highest frequency of the pilot-tone multiplex (ITU-R BS.450)."""
+
+PILOT_HZ = 19000.0
+"""Frequency of the pilot tone (ITU-R BS.450)."""
+
+PILOT_LEVEL = 0.1
+"""Share of the deviation that the pilot takes (ITU-R BS.450: 8 to 10 %)."""
+
+_GRID_LENGTH = AUDIO_LENGTH * UPSAMPLING
+
+
+class _ServiceTable:
+    """The services of one class as tensors, to be picked from by frame."""
+
+    def __init__(self, services: Sequence[Service], device: torch.device) -> None:
+        rows = [(*s.audio_hz, float(s.music), s.deviation_hz, s.emphasis_s, float(s.stereo)) for s in services]
+        self._table = torch.tensor(rows, device=device)
+
+    def pick(self, uniform: Tensor) -> tuple[Tensor, ...]:
+        """Lowest and highest audio frequency, music, deviation, emphasis, stereo: each (B,)."""
+        return self._table[choice(uniform, len(self._table))].unbind(1)
+
+
+class AnalogTransmitter:
+    """Makes blocks of the analog classes.
+
+    Args:
+        config: Modulations and services.
+        audio: Speech and music.
+        device: Where.
+    """
+
+    def __init__(self, config: AnalogConfig, audio: AudioConfig, device: torch.device) -> None:
+        self.config, self._audio = config, audio
+        self._messages = Messages(audio, device)
+        self._am = _ServiceTable(config.am_services, device)
+        self._ssb = _ServiceTable(config.ssb_services, device)
+        self._fm = _ServiceTable(config.fm_services, device)
+        self._time = torch.arange(BLOCK_LENGTH, device=device, dtype=torch.float32)
+        self._dsb_carrier, self._ssb_carrier = by_name("AM-DSB-WC").label, by_name("AM-SSB-WC").label
+
+    def _sample_rate(self, bandwidth_hz: Tensor, streams: FrameStreams) -> Tensor:
+        """Sample rate in Hz: log-normal about samples_per_bandwidth times the bandwidth."""
+        config = self.config
+        ratio = config.samples_per_bandwidth * torch.exp(
+            streams.normal(Stream.SERVICE, 1)[:, 0] * config.bandwidth_spread
+        )
+        return bandwidth_hz * ratio.clamp(*config.samples_per_bandwidth_range)
+
+    def _paused(self, u: Tensor) -> Tensor:
+        """1 in frames with a message, 0 in pauses of a transmission with a carrier."""
+        return (u >= self._audio.pause_share).to(torch.float32)
+
+    def amplitude_modulated(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
+        """AM-DSB-WC: s = 1 + a m(t), AM-DSB-SC: s = m(t); m real with max |m| = 1 over the message, a the depth.
+
+        The bandwidth of the in-band SNR is 2 W, W the highest audio frequency.
+        """
+        u = streams.uniform(Stream.SERVICE, 4)
+        low, high, music, _, emphasis, _ = self._am.pick(u[:, 0])
+        bandwidth_hz = 2 * high
+        sample_rate = self._sample_rate(bandwidth_hz, streams)
+        spectrum = self._messages.spectra(low, high, music > 0.5, emphasis, streams)
+        grid = torch.fft.irfft(spectrum, n=_GRID_LENGTH)
+        message = _resample(grid, high, sample_rate) / _peak(grid)
+        depth = between(u[:, 1], self.config.modulation)
+        carrier = labels == self._dsb_carrier
+        depth = torch.where(carrier, depth * self._paused(u[:, 2]), torch.ones_like(depth))
+        real = carrier.to(torch.float32)[:, None] + depth[:, None] * message
+        signal = self._signal(torch.complex(real, torch.zeros_like(real)), bandwidth_hz, sample_rate)
+        signal.truth = {"depth": torch.where(carrier, depth, torch.zeros_like(depth)), "audio_high_hz": high}
+        return signal
+
+    def single_sideband(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
+        """s = c + (1 - c) a (m + j H[m]) for the upper sideband, its conjugate for the lower; peak envelope 1 at a = 1.
+
+        c is the carrier relative to the peak envelope: AM-SSB-WC full (H3E) or reduced (R3E), AM-SSB-SC suppressed
+        (J3E), where a = 1. The bandwidth of the in-band SNR is that of the audio, W minus its lowest frequency.
+        """
+        config = self.config
+        u = streams.uniform(Stream.SERVICE, 4)
+        v = streams.uniform(Stream.MODULATOR, 6)
+        low, high, music, _, emphasis, _ = self._ssb.pick(u[:, 0])
+        bandwidth_hz = high - low
+        sample_rate = self._sample_rate(bandwidth_hz, streams)
+        half = self._messages.spectra(low, high, music > 0.5, emphasis, streams)
+        whole = torch.zeros(len(labels), _GRID_LENGTH, dtype=torch.complex64, device=labels.device)
+        whole[:, : half.shape[1]] = half
+        grid = torch.fft.ifft(whole)
+        sideband = _resample(grid, high, sample_rate) / _peak(grid)
+        full = amplitude(between(v[:, 0], config.full_carrier_db))
+        reduced = amplitude(between(v[:, 0], config.reduced_carrier_db))
+        with_carrier = torch.where(v[:, 1] < config.full_carrier_share, full, reduced)
+        suppressed = amplitude(between(v[:, 0], config.suppressed_carrier_db))
+        has_carrier = labels == self._ssb_carrier
+        carrier = torch.where(has_carrier, with_carrier, suppressed)
+        level = between(u[:, 1], config.modulation) * self._paused(u[:, 2])
+        level = torch.where(has_carrier, level, torch.ones_like(level))
+        signal = self._signal(carrier[:, None] + ((1 - carrier) * level)[:, None] * sideband, bandwidth_hz, sample_rate)
+        side = torch.where(v[:, 2] < config.upper_share, 1.0, -1.0)
+        signal.samples = torch.complex(signal.samples.real, signal.samples.imag * side[:, None])
+        self._centre(signal, side * (low + high) / 2, v[:, 3] < config.carrier_tuned_share, has_carrier)
+        signal.truth = {"side": side, "carrier": carrier, "carrier_frequency": signal.truth["carrier_frequency"]}
+        return signal
+
+    def _centre(self, signal: FieldSignal, middle_hz: Tensor, tuned: Tensor, has_carrier: Tensor) -> None:
+        """Leave the carrier at zero frequency or move the middle of the sideband there."""
+        middle = middle_hz / signal.sample_rate_hz
+        shift = torch.where(tuned, torch.zeros_like(middle), -middle)
+        signal.samples = signal.samples * phasor(self._time * (2 * math.pi * shift)[:, None])
+        signal.centre = middle + shift
+        # A filter about the middle of the sideband must still pass a carrier at its edge.
+        signal.occupied = torch.where(has_carrier, 2 * middle.abs() + signal.occupied * 0.1, signal.occupied)
+        signal.truth = {"carrier_frequency": shift}
+
+    def frequency_modulated(self, streams: FrameStreams) -> FieldSignal:
+        """s = exp(j 2 pi D sum_n m(n) / fs), D the peak deviation, max |m| = 1 over the message.
+
+        The stereo multiplex is m = 0.9 (M + r S cos(2 w t)) / (1 + r) + 0.1 cos(w t), w the pilot. The bandwidth of
+        the in-band SNR is Carson's, 2 (D + W).
+        """
+        u = streams.uniform(Stream.SERVICE, 4)
+        v = streams.uniform(Stream.MODULATOR, 6)
+        low, high, music, rated, emphasis, stereo = self._fm.pick(u[:, 0])
+        level = between(u[:, 1], self.config.modulation)
+        highest = torch.where(stereo > 0.5, torch.full_like(high, STEREO_HIGHEST_HZ), high)
+        bandwidth_hz = 2 * (rated * level + highest)
+        sample_rate = self._sample_rate(bandwidth_hz, streams)
+        grid = torch.fft.irfft(self._messages.spectra(low, high, music > 0.5, emphasis, streams), n=_GRID_LENGTH)
+        active = (self._paused(u[:, 2]) / _peak(grid)[:, 0])[:, None]
+        total = _resample(grid, high, sample_rate) * active
+        difference = _resample(grid, high, sample_rate, offset=_GRID_LENGTH // 4) * active
+        ratio = between(v[:, 0], self.config.stereo_difference)[:, None]
+        pilot = 2 * math.pi * (self._time * (PILOT_HZ / sample_rate)[:, None] + v[:, 1, None])
+        multiplex = (1 - PILOT_LEVEL) * (total + ratio * difference * torch.cos(2 * pilot)) / (1 + ratio)
+        multiplex = multiplex + PILOT_LEVEL * torch.cos(pilot)
+        message = torch.where(stereo[:, None] > 0.5, multiplex, total)
+        deviation = rated * level
+        steps = message * (2 * math.pi * deviation / sample_rate)[:, None]
+        signal = self._signal(phasor(torch.cumsum(steps, 1)), bandwidth_hz, sample_rate)
+        signal.truth = {"deviation": deviation / sample_rate, "deviation_hz": deviation, "stereo": stereo}
+        return signal
+
+    @staticmethod
+    def _signal(samples: Tensor, bandwidth_hz: Tensor, sample_rate: Tensor) -> FieldSignal:
+        zero = torch.zeros_like(sample_rate)
+        bandwidth = bandwidth_hz / sample_rate
+        return FieldSignal(samples, bandwidth, bandwidth, zero, sample_rate, zero, zero)
+
+
+def _peak(grid: Tensor) -> Tensor:
+    """Largest magnitude of each row, (B, 1)."""
+    return grid.abs().amax(1, keepdim=True).clamp_(min=1e-30)
+
+
+def _resample(grid: Tensor, audio_high: Tensor, sample_rate: Tensor, offset: int = 0) -> Tensor:
+    """The middle of the message (or ``offset`` grid steps beside it) at the frame's sample rate: (B, BLOCK_LENGTH)."""
+    step = audio_high * (AUDIO_OVERSAMPLING * UPSAMPLING) / sample_rate
+    start = (_GRID_LENGTH / 2 + offset) - step * (BLOCK_LENGTH / 2)
+    return interpolate(grid, start, step, BLOCK_LENGTH)

@@ -1,0 +1,124 @@
+"""Receiver of the field profile: oscillator, noise, tuner, converter, channel filter and the final unit power."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bacalhaunet.radio.field_config import ReceiverConfig
+from bacalhaunet.radio.field_digital import root_raised_cosine
+from bacalhaunet.radio.field_draws import Stream, amplitude, between, choice, phasor, plus_minus
+from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal
+from bacalhaunet.radio.modulations import FRAME_LENGTH
+from bacalhaunet.radio.random_streams import FrameStreams
+
+_PHASE_NOISE_AT_HZ = 10e3
+_SMALLEST = 1e-30
+
+
+def noise_power(snr_db: Tensor, bandwidth: Tensor) -> Tensor:
+    """sigma^2 = 1 / (10^(L / 10) B): power of complex white noise beside a signal of unit power.
+
+    L is the in-band SNR in dB and B the signal's bandwidth in cycles a sample (``FieldSignal.bandwidth``), so that
+    P / (N0 B) = 10^(L / 10) with N0 = sigma^2 at one cycle a sample. For linear digital classes and GMSK that is
+    Es/N0; over the whole sampled band the SNR is 10 log10(1/B) lower, 9 dB at 8 samples a symbol.
+    """
+    return torch.exp(snr_db * (-math.log(10) / 10)) / bandwidth
+
+
+class Receiver:
+    """Turns transmitted blocks into frames.
+
+    Args:
+        config: Its defects and filters.
+        device: Where.
+    """
+
+    def __init__(self, config: ReceiverConfig, device: torch.device) -> None:
+        self.config = config
+        self._time = torch.arange(BLOCK_LENGTH, device=device, dtype=torch.float32) - BLOCK_LENGTH / 2
+        self._frequency = torch.fft.fftfreq(BLOCK_LENGTH, device=device)
+        self._bits = torch.tensor(config.bits, device=device, dtype=torch.float32)
+
+    def rotation(self, signal: FieldSignal, streams: FrameStreams) -> Tensor:
+        """exp(j (phi + 2 pi f n + w[n])), w a Wiener process: complex64 (B, BLOCK_LENGTH). Adds f to the truth."""
+        config = self.config
+        u = streams.uniform(Stream.OSCILLATOR, 4)
+        offset = plus_minus(u[:, 0], config.carrier_offset) * signal.bandwidth
+        linewidth = torch.exp(between(u[:, 1], config.phase_noise_db) * (math.log(10) / 10))
+        linewidth = linewidth * (2 * math.pi * _PHASE_NOISE_AT_HZ**2)
+        spread = (linewidth * (2 * math.pi) / signal.sample_rate_hz).sqrt()
+        walk = torch.cumsum(streams.normal(Stream.PHASE_NOISE, BLOCK_LENGTH) * spread[:, None], 1)
+        signal.truth["carrier_offset"] = offset
+        return phasor(self._time * (2 * math.pi * offset)[:, None] + walk + (2 * math.pi * u[:, 2])[:, None])
+
+    def noise(self, streams: FrameStreams) -> Tensor:
+        """Complex white noise of unit power: complex64 (B, BLOCK_LENGTH)."""
+        normal = streams.normal(Stream.NOISE, 2 * BLOCK_LENGTH)
+        return torch.complex(normal[:, :BLOCK_LENGTH], normal[:, BLOCK_LENGTH:]) * math.sqrt(0.5)
+
+    def receive(self, samples: Tensor, signal: FieldSignal, streams: FrameStreams) -> Tensor:
+        """Tuner, converter, filter, cut and scaling.
+
+        Args:
+            samples: Signal and noise, complex64 (B, BLOCK_LENGTH).
+            signal: What was sent, for the widths of the filters.
+            streams: Random numbers of the frames.
+
+        Returns:
+            float32 (B, 2, FRAME_LENGTH), mean |x|^2 = 1 in each frame.
+        """
+        u = streams.uniform(Stream.RECEIVER, 12)
+        converted = self._convert(self._tune(samples, u), u)
+        filtered = torch.fft.ifft(torch.fft.fft(converted) * self._filter(signal, u))
+        frame = torch.view_as_real(filtered)[:, MARGIN : MARGIN + FRAME_LENGTH].transpose(1, 2).contiguous()
+        power = (frame**2).sum((1, 2)) / FRAME_LENGTH
+        return frame / power.clamp_(min=_SMALLEST).sqrt_()[:, None, None]
+
+    def _tune(self, samples: Tensor, u: Tensor) -> Tensor:
+        """I' = I + d_I, Q' = g (Q cos p + I sin p) + d_Q of samples brought to unit power."""
+        config = self.config
+        in_phase, quadrature = samples.real, samples.imag
+        power = (in_phase**2 + quadrature**2).mean(1)
+        scale = power.clamp(min=_SMALLEST).rsqrt()[:, None]
+        gain = amplitude(plus_minus(u[:, 0], config.gain_imbalance_db))
+        skew = plus_minus(u[:, 1], math.radians(config.phase_imbalance_deg))
+        offset = amplitude(between(u[:, 2], config.dc_offset_db))
+        turn = 2 * math.pi * u[:, 3]
+        in_phase, quadrature = in_phase * scale, quadrature * scale
+        skewed = quadrature * (gain * torch.cos(skew))[:, None] + in_phase * (gain * torch.sin(skew))[:, None]
+        return torch.complex(
+            in_phase + (offset * torch.cos(turn))[:, None], skewed + (offset * torch.sin(turn))[:, None]
+        )
+
+    def _convert(self, samples: Tensor, u: Tensor) -> Tensor:
+        """Clip each component at full scale A and round it to A 2^(1 - bits)."""
+        headroom = amplitude(between(u[:, 4], self.config.headroom_db))
+        full_scale = (headroom * math.sqrt(0.5))[:, None, None]
+        steps = torch.exp2(self._bits[choice(u[:, 5], len(self._bits))] - 1)[:, None, None]
+        parts = torch.view_as_real(samples) * (steps / full_scale)
+        parts = torch.minimum(torch.maximum(parts.round_(), -steps), steps - 1) * (full_scale / steps)
+        return torch.view_as_complex(parts)
+
+    def _filter(self, signal: FieldSignal, u: Tensor) -> Tensor:
+        """Response of the filter after the converter, (B, BLOCK_LENGTH): none, a channel filter or the matched one.
+
+        The channel filter is flat to its half width w/2 and falls as a raised cosine to zero at 0.65 w.
+        """
+        config = self.config
+        has_symbols = signal.samples_per_symbol > 0
+        matched = (signal.rolloff > 0) & (u[:, 6] < config.matched_filter_share)
+        # The matched filter takes its share of the linear classes first, the channel filter its own of the rest.
+        channel = ~matched & (u[:, 7] < config.channel_filter_share)
+        width = signal.occupied * between(u[:, 8], config.channel_filter_width)
+        centre = signal.centre + signal.truth["carrier_offset"]
+        distance = (self._frequency - centre[:, None] + 0.5).remainder(1.0).sub_(0.5).abs_()
+        fall = ((distance / width[:, None] - 0.5) / 0.15).clamp_(0.0, 1.0)
+        response = torch.where(channel[:, None], 0.5 + 0.5 * torch.cos(fall * math.pi), 1.0)
+        rate = torch.where(has_symbols, signal.samples_per_symbol, torch.ones_like(width))
+        rolloff = torch.where(matched, signal.rolloff, torch.ones_like(width))
+        root = root_raised_cosine(self._frequency * rate[:, None], rolloff[:, None])
+        signal.truth["matched"], signal.truth["channel_filter"] = matched, channel
+        return torch.where(matched[:, None], root, response)
