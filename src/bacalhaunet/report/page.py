@@ -127,7 +127,7 @@ def step_rows(steps: tuple[RunStep, ...]) -> list[StepRow]:
                 title=record.title,
                 settings=", ".join(settings) or wording.MISSING,
                 accuracy=wording.percent(step.evaluation.accuracy if step.evaluation else None),
-                interval=wording.interval(step.evaluation.interval if step.evaluation else None),
+                interval=wording.short_interval(step.evaluation.interval if step.evaluation else None),
                 score=wording.score(step.cost.score if step.cost else None),
                 paper_accuracy=wording.percent(paper.accuracy if paper else None),
                 paper_score=wording.score(paper.score if paper else None),

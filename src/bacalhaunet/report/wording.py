@@ -18,11 +18,14 @@ def interval(bounds: tuple[float, float] | None, digits: int = 2) -> str:
     return f"{100 * bounds[0]:.{digits}f} to {100 * bounds[1]:.{digits}f}{THIN_SPACE}%"
 
 
+def short_interval(bounds: tuple[float, float] | None) -> str:
+    """Return an interval of shares in per cent for a narrow column: (0.56, 0.57) is "56.00–57.00"."""
+    return MISSING if bounds is None else f"{100 * bounds[0]:.2f}{MISSING}{100 * bounds[1]:.2f}"
+
+
 def score(value: float | None) -> str:
-    """Return a score with four digits that count: 0.016211 is "0.01621", 1.4155 is "1.416"."""
-    if value is None:
-        return MISSING
-    return "0" if value == 0 else f"{value:#.4g}".rstrip(".")
+    """Return a score with up to five digits that count, as they were published: 0.016211, 1.4155, 0.0735."""
+    return MISSING if value is None else f"{value:.5g}"
 
 
 def count(value: float | None) -> str:

@@ -40,7 +40,13 @@ def accuracy_over_snr(curves: Sequence[SnrCurve], published: Sequence[SnrCurve],
             right = max(right, snrs[-1])
         for height, (_, label, colour) in zip(spread([end[0] for end in ends], 5.6), ends, strict=True):
             axes.annotate(
-                label, (right, height), (8, 0), textcoords="offset points", color=colour, va="center", clip_on=False
+                label,
+                (right, height),
+                (8, 0),
+                textcoords="offset points",
+                color=colour,
+                va="center",
+                annotation_clip=False,
             )
         axes.set(ylim=(0, 100), ylabel="frames named rightly, %", xlabel="SNR label, dB")
         axes.set_xlim(right=right)

@@ -40,6 +40,7 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], name: str,
                 [row, row, row + 1, row + 1],
                 color=SERIES[0],
                 alpha=share**0.8,
+                linewidth=0,
             )
             if share >= 0.1:
                 axes.text(

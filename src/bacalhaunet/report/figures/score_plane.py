@@ -28,7 +28,7 @@ class PlanePoint:
 _LABELS: dict[str, tuple[str, tuple[int, int], str]] = {
     "VGG10, 8 bits (baseline)": ("VGG10 baseline", (7, 6), "left"),
     "BacalhauNet, 6 bits, pruned": ("winner of 2021", (-6, -13), "right"),
-    "AaronNet32": ("AaronNet32", (7, 3), "left"),
+    "AaronNet32": ("AaronNet32", (-4, 8), "right"),
     "AaronNet48++": ("AaronNet48++", (-6, 4), "right"),
     "AaronNet48+": ("AaronNet48+", (-7, 3), "right"),
     "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits, pruned", (5, -13), "left"),
@@ -46,13 +46,17 @@ def score_plane(path: Sequence[PlanePoint], name: str = "plane") -> str:
     with new_figure(7.4, 4.6) as (figure, axes):
         _draw(axes, path)
         steps = "; ".join(f"{p.label}: {100 * p.accuracy:.2f} % at {p.score:.4g}" for p in path)
-        return to_svg(figure, name, f"Accuracy over score beside the published networks. {steps}")
+        return to_svg(figure, name, f"Accuracy over score beside the published networks. {steps}", halo=True)
 
 
 def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
     """Return the same as a matplotlib figure, for files of their own."""
+    from matplotlib.patheffects import withStroke
+
     with new_figure(8.0, 4.6) as (figure, axes):
         _draw(axes, path)
+        for label in axes.texts:
+            label.set_path_effects([withStroke(linewidth=3, foreground="#ffffff")])
         return figure
 
 
@@ -70,14 +74,8 @@ def _draw(axes: Axes, path: Sequence[PlanePoint]) -> None:
     axes.plot([p.score for p in path], [100 * a for a in accuracies], color=SERIES[0], linewidth=1.6)
     axes.plot([p.score for p in path], [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
     for point in path:
-        axes.annotate(
-            point.label,
-            (point.score, 100 * point.accuracy),
-            (0, 11),
-            textcoords="offset points",
-            ha="center",
-            color=INK,
-        )
+        place = (point.score, 100 * point.accuracy)
+        axes.annotate(point.label, place, (9, -12), textcoords="offset points", color=INK)
     ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if axes.get_xlim()[0] <= tick]
     axes.set_xticks([tick for tick in ticks if tick <= axes.get_xlim()[1]], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -122,8 +120,8 @@ def _published(axes: Axes) -> None:
             markeredgecolor=MUTED,
             markeredgewidth=0.8,
         )
-        anchor = max(shown, key=lambda point: point.accuracy) if label.startswith("t") else shown[0]
-        place = ((4, 7), "left") if label.startswith("t") else ((-7, -3), "right")
+        anchor = max(shown, key=lambda point: point.accuracy) if label.startswith("t") else shown[-1]
+        place = ((4, 7), "left") if label.startswith("t") else ((7, -3), "left")
         axes.annotate(
             label,
             (anchor.score, 100 * anchor.accuracy),

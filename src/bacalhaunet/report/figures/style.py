@@ -30,6 +30,7 @@ ROLES: dict[str, str] = {INK: "--ink", MUTED: "--muted", GRID: "--grid", ON_SERI
 
 _SETTINGS = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a "$" in a name is a "$"
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
     "text.color": INK,
@@ -80,19 +81,23 @@ def new_figure(width: float, height: float, *, grid: bool = True) -> Iterator[tu
         yield figure, axes
 
 
-def to_svg(figure: Figure, name: str, description: str) -> str:
+def to_svg(figure: Figure, name: str, description: str, *, halo: bool = False) -> str:
     """Return a figure as SVG text for a web page.
 
     Args:
         figure: The figure.
         name: Prefix of every id, unique in the page.
         description: What the figure shows, for those who cannot see it.
+        halo: Whether labels keep a rim in the colour of the page, where they may cross lines.
     """
     text = _raw_svg(figure, name)
     for colour, variable in ROLES.items():
         text = text.replace(colour, f"var({variable}, {colour})")
+    # matplotlib wrote the short form "font:" in some releases and the long form in others.
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--font, sans-serif)", text)
     text = re.sub(r"font: (?:(\d+) )?([\d.]+)px [^;\"]*", _font, text)
-    head = f'<svg class="figure" role="img" aria-label="{escape(description, {chr(34): "&quot;"})}" '
+    label = escape(description, {'"': "&quot;"}).replace("\\", "/")  # a backslash would be a group of the pattern below
+    head = f'<svg class="figure{" halo" if halo else ""}" role="img" aria-label="{label}" '
     # The width follows the page; the view box keeps the shape.
     return re.sub(r'<svg (.*?)width="[^"]*"(.*?)height="[^"]*"', rf"{head}\1\2", text, count=1, flags=re.S)
 
