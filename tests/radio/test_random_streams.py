@@ -57,7 +57,7 @@ def test_numbers_of_a_frame_do_not_depend_on_its_batch():
         for start, stop in ((0, 1), (3, 5), (1, len(whole))):
             alone = streams(stop - start, first=start)
             assert torch.equal(alone.normal(2, count), expected[start:stop])
-            assert torch.equal(whole.rows(start, stop).normal(2, count), expected[start:stop])
+            assert torch.equal(whole.pick(torch.arange(start, stop)).normal(2, count), expected[start:stop])
 
 
 def test_numbers_do_not_depend_on_the_threads():

@@ -90,10 +90,15 @@ class FrameStreams:
         """Number of frames."""
         return len(self._keys[0])
 
-    def rows(self, start: int, stop: int) -> FrameStreams:
-        """The streams of frames ``start`` to ``stop - 1`` of this batch."""
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers are made: the device of ``modulation``."""
+        return self._keys[0].device
+
+    def pick(self, rows: Tensor) -> FrameStreams:
+        """The streams of the frames at positions ``rows``, int64, of this batch."""
         part = object.__new__(FrameStreams)
-        part._keys = tuple(key[start:stop] for key in self._keys)
+        part._keys = tuple(key[rows] for key in self._keys)
         return part
 
     def _stream_keys(self, stream: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,59 @@
+"""The frame sources by name: ``twin`` (the data set as it is) and ``field`` (signals as they are on the air)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from bacalhaunet.errors import ConfigError
+
+
+class FrameSource(Protocol):
+    """Anything that makes frames by name."""
+
+    @property
+    def modulations(self) -> tuple[str, ...]:
+        """Class names by label."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the frames are made."""
+
+    def frames(self, modulation: Tensor, snr_db: Tensor, index: Tensor, *, seed: int) -> Tensor:
+        """Frames float32 (B, 2, 1024) of labels, SNR labels and frame numbers, each (B,)."""
+
+
+# Name: (module, class of the source, class of its config); imported when asked for.
+_PROFILES: dict[str, tuple[str, str, str, str]] = {
+    "twin": ("bacalhaunet.radio.twin", "Twin", "bacalhaunet.radio.twin_config", "TwinConfig"),
+    "field": ("bacalhaunet.radio.field", "Field", "bacalhaunet.radio.field", "FieldConfig"),
+}
+
+PROFILES: tuple[str, ...] = tuple(_PROFILES)
+"""Names of the profiles, the default first."""
+
+
+def make_source(profile: str = "twin", *, device: str | torch.device = "cpu", **settings: Any) -> FrameSource:
+    """The frame source of ``profile``.
+
+    Args:
+        profile: One of ``PROFILES``.
+        device: Where its frames are made.
+        settings: Fields of the profile's config that differ from the default.
+
+    Raises:
+        ConfigError: If there is no such profile or setting, or a value is out of range.
+    """
+    if profile not in _PROFILES:
+        raise ConfigError(f"no profile is called {profile!r}", allowed=", ".join(PROFILES))
+    source_module, source_name, config_module, config_name = _PROFILES[profile]
+    source: Callable[..., FrameSource] = getattr(import_module(source_module), source_name)
+    config = getattr(import_module(config_module), config_name)
+    try:
+        return source(config(**settings), device=device)
+    except TypeError as error:
+        raise ConfigError(f"a setting does not exist: {error}", where=f"profile {profile}") from error
