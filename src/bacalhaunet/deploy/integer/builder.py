@@ -1,0 +1,254 @@
+"""Builds the program: each quantizer that is met turns the layer pending before it into integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bacalhaunet.deploy.integer.forms import LevelsForm, PendingForm
+from bacalhaunet.deploy.integer.program import (
+    Affine,
+    Conv,
+    FloatArray,
+    IntArray,
+    Layer,
+    MaxPool,
+    Tensor,
+    Thresholds,
+    WideForm,
+)
+from bacalhaunet.deploy.integer.ranges import accumulator_range, needed_channels, padded_taps, source_channels
+from bacalhaunet.deploy.integer.thresholds import find_linear, find_thresholds, level
+from bacalhaunet.deploy.integer.wide import logits_form, rounding_form, wide_range
+from bacalhaunet.errors import UnsupportedOperationError
+
+_INT32 = 2**31 - 1
+_RATIOS = [(p, q) for p in range(1, 9) for q in range(1, 9)]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The integers a quantizer can give: value = level - zero, of scale ``scale``."""
+
+    scale: float
+    zero: int
+    low: int
+    high: int
+
+
+@dataclass
+class Builder:
+    """The layers and tensors so far."""
+
+    layers: list[Layer] = field(default_factory=list)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def add_input(self, channels: int, length: int, levels: Levels) -> LevelsForm:
+        """Add the input tensor."""
+        low = np.full(channels, levels.low - levels.zero)
+        high = np.full(channels, levels.high - levels.zero)
+        self.tensors["input"] = Tensor("input", length, levels.scale, low, high, int(low[0]), int(high[0]))
+        return LevelsForm(("input",), channels, length)
+
+    def identity(self, form: LevelsForm, name: str) -> PendingForm:
+        """Return a sum of tensors as a convolution of one tap of weight 1."""
+        channels = form.channels
+        return PendingForm(
+            name=name,
+            sources=form.tensors,
+            weights=np.ones((channels, 1, 1), np.int64),
+            groups=channels,
+            stride=1,
+            dilation=1,
+            pad=0,
+            scale=np.repeat([[self.tensors[source].scale] for source in form.tensors], channels, axis=1),
+            offset=np.zeros(channels),
+            length=form.length,
+        )
+
+    def quantize(self, pending: PendingForm, levels: Levels, output: str) -> LevelsForm:
+        """Add the pending layer, and the pools after it, with its quantizer."""
+        parts = _Accumulation(pending, self.tensors)
+        floor = max(levels.low - levels.zero, _level(pending.low, levels))
+        ceiling = min(levels.high - levels.zero, _level(pending.high, levels))
+        affine = Affine(
+            parts.scale / levels.scale,
+            parts.offset / levels.scale,
+            min(floor, levels.high - levels.zero),
+            max(ceiling, levels.low - levels.zero),
+        )
+        low, high = parts.range()
+        requantizer, out_low, out_high = _requantizer(affine, low, high)
+        last = pending.pools[-1] if pending.pools else None
+        name = output if last is None else f"{output}:unpooled"
+        self._add_conv(parts, name, affine, requantizer, (low, high))
+        bounds = (levels.low - levels.zero, levels.high - levels.zero)
+        self.tensors[name] = Tensor(name, pending.length, levels.scale, out_low, out_high, *bounds)
+        form = LevelsForm((name,), pending.channels, pending.length)
+        for position, pool in enumerate(pending.pools):
+            form = self.pool(
+                form,
+                pool.name,
+                pool.kernel,
+                pool.stride,
+                pool.pad,
+                pool.length,
+                output if pool is last else f"{output}:pool{position}",
+            )
+        return form
+
+    def pool(
+        self, form: LevelsForm, name: str, kernel: int, stride: int, pad: int, length: int, output: str
+    ) -> LevelsForm:
+        """Add a max pool of one tensor."""
+        source = self.tensors[form.tensors[0]]
+        self.layers.append(MaxPool(name, source.name, output, kernel, stride, pad))
+        self.tensors[output] = replace(source, name=output, length=length)
+        return LevelsForm((output,), form.channels, length)
+
+    def finish(self, pending: PendingForm, output: str) -> float:
+        """Add the last layer, whose sums are the logits, and return the scale of the integer logits."""
+        parts = _Accumulation(pending, self.tensors, signed=True)
+        low, high = parts.range()
+        requantizer, scale = logits_form(parts.scale, parts.offset, low, high)
+        affine = Affine(parts.scale / scale, parts.offset / scale, -_INT32, _INT32)
+        self._add_conv(parts, output, affine, requantizer, (low, high))
+        out_low, out_high = wide_range(requantizer, low, high)
+        self.tensors[output] = Tensor(output, pending.length, scale, out_low, out_high, -_INT32, _INT32)
+        self._drop_unread()
+        return scale
+
+    def _add_conv(
+        self,
+        parts: _Accumulation,
+        output: str,
+        affine: Affine,
+        requantizer: Thresholds | WideForm,
+        acc: tuple[IntArray, IntArray],
+    ) -> None:
+        pending = parts.pending
+        self.layers.append(
+            Conv(
+                name=pending.name,
+                sources=pending.sources,
+                group_of=tuple(parts.group_of),
+                weights=tuple(parts.weights),
+                groups=pending.groups,
+                stride=pending.stride,
+                dilation=pending.dilation,
+                pad=pending.pad,
+                output=output,
+                affine=affine,
+                requantizer=requantizer,
+                acc_low=acc[0],
+                acc_high=acc[1],
+                computed=np.ones(pending.channels, np.bool_),
+            )
+        )
+
+    def _drop_unread(self) -> None:
+        """Mark what needs computing: channels that change and that a logit depends on."""
+        for position, layer in enumerate(self.layers):
+            if isinstance(layer, Conv):
+                self.layers[position] = replace(layer, computed=~self.tensors[layer.output].constant)
+        needed = needed_channels(self.layers, self.tensors)
+        for position, layer in enumerate(self.layers):
+            if isinstance(layer, Conv):
+                self.layers[position] = replace(layer, computed=layer.computed & needed[layer.output])
+
+
+def _requantizer(affine: Affine, low: IntArray, high: IntArray) -> tuple[Thresholds | WideForm, IntArray, IntArray]:
+    """Return the integer form of a rounded function and the proven range of its values."""
+    if len(low) > 1:
+        wide = rounding_form(affine, low, high)
+        return wide, *wide_range(wide, low, high)
+    values = find_thresholds(affine, low[0], high[0])
+    form = Thresholds(values, affine.floor, find_linear(affine, values, low[0], high[0]))
+    return form, level(affine, low), level(affine, high)
+
+
+def _level(bound: float, levels: Levels) -> int:
+    """Return the value a real clip bound is rounded to; a bound at infinity is far outside."""
+    if np.isinf(bound):
+        return -_INT32 if bound < 0 else _INT32
+    return int(np.clip(np.rint(bound / levels.scale), -_INT32, _INT32))
+
+
+class _Accumulation:
+    """The sums of a pending layer: sources with a common scale in one accumulator, signs turned, constants folded."""
+
+    def __init__(self, pending: PendingForm, tensors: dict[str, Tensor], signed: bool = False) -> None:
+        self.pending = pending
+        self._sources = [tensors[name] for name in pending.sources]
+        first = self._sources[0]
+        self._padded = padded_taps(
+            pending.weights.shape[2], pending.stride, pending.dilation, pending.pad, first.length, pending.length
+        )
+        self.group_of, multiples, base = _group_scales([tensor.scale for tensor in self._sources])
+        sign = np.where((pending.scale[0] < 0) & (not signed), -1, 1)
+        turned = pending.weights * sign[:, None, None]
+        turned[pending.scale[0] == 0] = 0
+        self.weights = [turned * multiple for multiple in multiples]
+        # A channel's factor behind its tensor's scale is the same for every source.
+        factor = pending.scale[0] * sign / first.scale
+        self.scale: FloatArray = np.asarray(base)[:, None] * factor[None]
+        if len(base) == 1 and multiples[0] == 1:
+            self.scale = (pending.scale[0] * sign)[None]
+        self.offset = pending.offset.copy()
+        for position, tensor in enumerate(self._sources):
+            self._fold(position, tensor)
+
+    def _fold(self, position: int, tensor: Tensor) -> None:
+        """Move what constant channels add into the offset, where no padding interrupts them; drop dead ones."""
+        weights, group = self.weights[position], self.group_of[position]
+        behind = source_channels(weights.shape[0], weights.shape[1], self.pending.groups)
+        constant, value = tensor.constant[behind], tensor.low[behind]
+        still = constant[:, :, None] & (~self._padded | (value == 0)[:, :, None])
+        added = np.where(still, weights * value[:, :, None], 0).sum(axis=(1, 2))
+        self.offset = self.offset + self.scale[group] * added
+        self.weights[position] = np.where(still, 0, weights)
+
+    def range(self) -> tuple[IntArray, IntArray]:
+        """Return the proven accumulator range.
+
+        Raises:
+            UnsupportedOperationError: If one is beyond 32 bits.
+        """
+        low, high = accumulator_range(self.weights, self.group_of, self._sources, self.pending.groups, self._padded)
+        worst = max(int(high.max(initial=0)), -int(low.min(initial=0)))
+        if worst > _INT32:
+            raise UnsupportedOperationError(
+                f"an accumulator can reach {worst}, beyond 32 bits",
+                where=f"node {self.pending.name!r}",
+                allowed=f"sums of at most {_INT32}",
+                action="train this layer with fewer bits, or split it",
+            )
+        return low, high
+
+
+def _group_scales(scales: Sequence[float]) -> tuple[list[int], list[int], list[float]]:
+    """Put scales that are small integer multiples of a common one into one group.
+
+    Returns:
+        The group of each source, the integer each source's weights are multiplied by, the scale of each group.
+    """
+    group_of: list[int] = []
+    multiples: list[int] = []
+    base: list[float] = []
+    for scale in scales:
+        for group, common in enumerate(base):
+            match = next(((p, q) for p, q in _RATIOS if scale * q == common * p), None)
+            if match is not None:
+                multiple, divisor = match
+                multiples = [m * divisor if g == group else m for g, m in zip(group_of, multiples, strict=True)]
+                base[group] = common / divisor
+                group_of.append(group)
+                multiples.append(multiple)
+                break
+        else:
+            group_of.append(len(base))
+            multiples.append(1)
+            base.append(scale)
+    return group_of, multiples, base
