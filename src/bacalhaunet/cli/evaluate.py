@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
@@ -51,7 +53,12 @@ def run(arguments: Namespace) -> None:
     """Evaluate and print."""
     names = None if arguments.modulations is None else tuple(arguments.modulations)
     selection = Selection(arguments.split, arguments.snr_min, arguments.snr_max, names)
-    engine = open_engine(arguments.target, arguments.engine, threads=arguments.threads)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        engine = open_engine(arguments.target, arguments.engine, threads=arguments.threads)
+    for note in notes:
+        if note.category is UserWarning:
+            print(f"note: {note.message}", file=sys.stderr)
     with RadioMLFile(arguments.data) as file:
         result = _evaluate(engine, file, selection)
     if arguments.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -76,16 +77,19 @@ def qonnx_outputs(model: ModelProto, frames: NDArray[np.float32], tensors: tuple
     """Return the same as qonnx's executor computes it, node by node: the definition of Quant, and slow."""
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.general import RemoveStaticGraphInputs
     from qonnx.transformation.infer_shapes import InferShapes
 
     from bacalhaunet.deploy.onnx_batch import fix_batch
 
-    wrapper = ModelWrapper(fix_batch(model)).transform(InferShapes())
     entry, exit_ = model.graph.input[0].name, model.graph.output[0].name
     rows = []
-    for frame in frames:
-        context = execute_onnx(wrapper, {entry: frame[None]}, return_full_exec_context=bool(tensors))
-        rows.append([np.array(context[name]) for name in (exit_, *tensors)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # qonnx warns of shapes that shape inference leaves open
+        wrapper = ModelWrapper(fix_batch(model)).transform(RemoveStaticGraphInputs()).transform(InferShapes())
+        for frame in frames:
+            context = execute_onnx(wrapper, {entry: frame[None]}, return_full_exec_context=bool(tensors))
+            rows.append([np.array(context[name]) for name in (exit_, *tensors)])
     return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
 
