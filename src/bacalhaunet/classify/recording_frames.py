@@ -1,0 +1,177 @@
+r"""A recording cut into frames of the size and scale that the networks were trained on.
+
+RadioML's frames are 1024-sample cuts of blocks of about 2048 samples, each block divided by its standard deviation:
+
+.. math:: y[n] = x[n] / \max(\sigma, \rho / 20), \qquad
+          \sigma^2 = \overline{|x|^2} - |\overline{x}|^2, \qquad \rho^2 = \overline{|x|^2}
+
+with the means over the block. The mean is taken out of `\sigma` but not out of the samples, as in RadioML, so a
+carrier without modulation comes out large; 20 is about the largest value in RadioML (single-sideband classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.errors import ConfigError, RecordingError
+
+Normalization: TypeAlias = Literal["auto", "block", "frame", "none"]
+LastFrame: TypeAlias = Literal["whole", "overlaps", "repeated", "left out"]
+
+READY_POWER = (0.5, 8.0)
+"""Mean power between which ready frames are taken to be in RadioML's scale already."""
+
+_LARGEST_AMPLITUDE = 20.0
+_READY_FRAMES_LOOKED_AT = 256
+BATCH = 1024
+"""Frames of a batch: 8 MiB of samples."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How frames are cut and scaled.
+
+    Attributes:
+        frame_length: Samples of a frame.
+        frame_step: Samples from one frame's start to the next; None for ``frame_length``.
+        normalization: ``block``: each frame is divided by the standard deviation of the 2 ``frame_length`` samples
+            around it; ``frame``: by its own; ``none``: not at all. ``auto``: ``none`` if ``scale`` is given; for
+            ready frames, ``none`` if their mean power is 0.5 to 8, else ``frame``; for signals, ``block``.
+        scale: Samples are multiplied by this first; None leaves them.
+    """
+
+    frame_length: int = 1024
+    frame_step: int | None = None
+    normalization: Normalization = "auto"
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.frame_step is not None and self.frame_step < 1:
+            raise ConfigError(f"the frame step is {self.frame_step}", allowed="1 sample or more")
+        if self.scale is not None and not 0 < self.scale < 1e30:
+            raise ConfigError(f"the scale is {self.scale}", allowed="a number above 0")
+        if self.normalization not in get_args(Normalization):
+            raise ConfigError(
+                f"no normalization is called {self.normalization!r}", allowed=", ".join(get_args(Normalization))
+            )
+
+
+class FrameBatch(NamedTuple):
+    """Frames of a recording.
+
+    Attributes:
+        frames: float32 (n, 2, frame_length), I then Q, scaled.
+        starts: int64 (n,), first sample of each frame.
+        silent: bool (n,), frames whose samples are all zero.
+    """
+
+    frames: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    silent: NDArray[np.bool_]
+
+
+class FrameCutter:
+    """The frames of a recording, batch by batch, in memory bounded by the batch.
+
+    Frames start every ``frame_step`` samples. Samples left over at the end get a frame of their own that overlaps the
+    one before. A recording shorter than a frame is repeated until it fills one.
+
+    Args:
+        recording: The recording.
+        framing: How to cut and scale.
+
+    Attributes:
+        framing: As used: with the step and the normalization decided.
+        starts: First sample of each frame.
+        last_frame: What became of the last samples: ``whole``: no rest; ``overlaps``; ``repeated``: the recording is
+            shorter than a frame; ``left out``: the step is longer than a frame.
+
+    Raises:
+        RecordingError: If it holds ready frames of another length.
+    """
+
+    def __init__(self, recording: Recording, framing: Framing) -> None:
+        length = framing.frame_length
+        if recording.frame_length not in (None, length):
+            raise RecordingError(
+                f"the frames have {recording.frame_length} samples",
+                where=str(recording.path),
+                allowed=f"frames of {length} samples, or one signal of any length",
+            )
+        step = framing.frame_step if framing.frame_step and recording.frame_length is None else length
+        self.recording = recording
+        self.starts, self.last_frame = _starts(len(recording), length, step)
+        self.framing = Framing(length, step, _decided(recording, framing), framing.scale)
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.starts)
+
+    def batches(self, size: int = BATCH) -> Iterator[FrameBatch]:
+        """Yield the frames in order, ``size`` at a time."""
+        for first in range(0, len(self), size):
+            yield self._batch(self.starts[first : first + size])
+
+    def _batch(self, starts: NDArray[np.int64]) -> FrameBatch:
+        length, count = self.framing.frame_length, len(self.recording)
+        width = min(2 * length if self.framing.normalization == "block" else length, count)
+        windows = np.clip(starts - (width - length) // 2, 0, count - width)
+        first = int(min(starts[0], windows[0]))
+        last = min(int(max(starts[-1] + length, windows[-1] + width)), count)
+        samples = self.recording.read(first, last)
+        scale, silent = self._scales(samples, windows - first, width)
+        if len(samples) < length:
+            samples = np.resize(samples, length)
+        views = np.lib.stride_tricks.sliding_window_view(samples, length)[starts - first]
+        frames = np.empty((len(starts), 2, length), np.float32)
+        np.multiply(views.real, scale[:, None], out=frames[:, 0])
+        np.multiply(views.imag, scale[:, None], out=frames[:, 1])
+        return FrameBatch(frames, starts, silent)
+
+    def _scales(
+        self, samples: NDArray[np.complex64], windows: NDArray[np.int64], width: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the factor of each frame, and whether its window is silent."""
+        given = self.framing.scale or 1.0
+        power = _window_means(np.square(samples.real, dtype=np.float64) + np.square(samples.imag), windows, width)
+        silent = ~(power > 0)
+        if self.framing.normalization == "none":
+            return np.full(len(windows), given, np.float32), silent
+        mean = _window_means(samples.astype(np.complex128), windows, width)
+        deviation = np.sqrt(np.maximum(power - np.abs(mean) ** 2, power / _LARGEST_AMPLITUDE**2))
+        return (1 / np.where(silent, 1, deviation)).astype(np.float32), silent
+
+
+def _window_means(values: NDArray[Any], windows: NDArray[np.int64], width: int) -> Any:
+    sums = np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
+    return (sums[windows + width] - sums[windows]) / width
+
+
+def _starts(count: int, length: int, step: int) -> tuple[NDArray[np.int64], LastFrame]:
+    if count < length:
+        return np.zeros(1, np.int64), "repeated"
+    starts = np.arange(0, count - length + 1, step, dtype=np.int64)
+    if starts[-1] + length == count:
+        return starts, "whole"
+    if step > length:
+        return starts, "left out"
+    return np.append(starts, count - length), "overlaps"
+
+
+def _decided(recording: Recording, framing: Framing) -> Normalization:
+    if framing.normalization != "auto":
+        return framing.normalization
+    if framing.scale is not None:
+        return "none"
+    if recording.frame_length is None:
+        return "block"
+    looked_at = recording.read(0, min(len(recording), _READY_FRAMES_LOOKED_AT * recording.frame_length))
+    power = float(np.mean(np.abs(looked_at) ** 2))
+    return "none" if READY_POWER[0] <= power <= READY_POWER[1] else "frame"

@@ -1,0 +1,1 @@
+"""Readers and writers of recorded signals: SigMF, raw samples, WAV and .npy."""
