@@ -35,6 +35,6 @@ def open_raw(path: Path, type_: str | None, channel: int) -> Recording:
     """
     if channel:
         raise RecordingError(f"channel {channel} of a raw file", where=str(path), allowed="0: raw files have one")
-    kind = sample_type(type_ or RAW_ENDINGS[path.suffix.lower()])
+    kind = sample_type(type_ or RAW_ENDINGS[path.suffix.lower()], str(path))
     count = whole_samples(path, path.stat().st_size, kind.sample_bytes, kind.name)
     return Recording(path, Interleaved(path, kind, count))

@@ -57,8 +57,12 @@ class SampleType:
         return out.view(np.complex64)
 
 
-def sample_type(name: str) -> SampleType:
+def sample_type(name: str, where: str | None = None) -> SampleType:
     """Return the type of a SigMF name, or of a name in use elsewhere (``cs16``, ``fc32``, ``cfile``).
+
+    Args:
+        name: The name.
+        where: The file that has it, for the message.
 
     Raises:
         RecordingError: If the name is unknown, or of real samples.
@@ -69,7 +73,7 @@ def sample_type(name: str) -> SampleType:
     if match is None or (match[1] == "f" and match[2] in ("8", "16")) or (match[1] != "f" and match[2] == "64"):
         real = re.fullmatch(r"r[fiu](8|16|32|64)(_[lb]e)?", wanted)
         problem = f"the sample type {name!r} is real, not complex" if real else f"unknown sample type {name!r}"
-        raise RecordingError(problem, allowed=ALLOWED, action="pass the right one with --type")
+        raise RecordingError(problem, where=where, allowed=ALLOWED, action="pass the right one with --type")
     kind, bits, order = match[1], int(match[2]), match[3] or "le"
     component = np.dtype(f"{'>' if order == 'be' else '<'}{kind}{bits // 8}")
     half = float(2 ** (bits - 1))

@@ -112,7 +112,7 @@ def build(
     datatype = type_ or fields.get("core:datatype")
     if not isinstance(datatype, str):
         raise RecordingError(f"core:datatype is {datatype!r}", where=where, allowed="a type such as cf32_le")
-    kind = sample_type(datatype)
+    kind = sample_type(datatype, where)
     channels = _whole(fields, "core:num_channels", where, 1)
     if not 0 <= channel < max(channels, 1) or channels < 1:
         raise RecordingError(f"channel {channel} of {channels}", where=where, allowed=f"0 to {channels - 1}")
