@@ -78,7 +78,13 @@ def write_synthetic_run(folder: Path) -> SyntheticRun:
         protocol={"split": "test", "frames_per_cell": 20, "train_snr_min_db": -6, "seed": 1, "selection": "validation"},
         steps=tuple(steps),
         parity=(ParityRecord(("torch", "onnxruntime"), 2000, 0.9995, "one frame whose top two logits tie"),),
-        classification={"frames": 16, "summary": {"label": "QPSK", "probability": 0.973}},
+        classification={
+            "label": "QPSK",
+            "confidence": 0.973,
+            "agreement": 0.875,
+            "probabilities": {"QPSK": 0.973, "OQPSK": 0.02, "8PSK": 0.007},
+            "frames": 16,
+        },
         curve=tuple(CurveRecord(1024 * n, 0.6 * (1 - 0.93 ** (n / 3))) for n in range(41)),
     )
     (folder / "config.yaml").write_text("network: bacalhaunet\nbits:\n  weight: 6\n")

@@ -11,7 +11,7 @@ import pytest
 
 from bacalhaunet.cli.main import main
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.report.page import flat_items, render_page, write_report
+from bacalhaunet.report.page import render_page, write_report
 from bacalhaunet.report.run import load_run
 from bacalhaunet.report.run_record import RunRecord, StepRecord
 
@@ -173,10 +173,6 @@ def test_confusions_at_chosen_snrs_are_drawn_where_kept(synthetic_run):
     path.write_text(json.dumps(values))
     page = render_page(load_run(synthetic_run.folder))
     assert page.count("Confusion matrix, ") == 3
-
-
-def test_a_long_list_of_a_classification_is_cut_and_says_so():
-    assert flat_items({"frames": list(range(30))}, longest=3) == [("frames", "0, 1, 2 and 27 more")]
 
 
 def test_the_command_writes_the_page_where_it_is_told(synthetic_run, tmp_path, capsys):

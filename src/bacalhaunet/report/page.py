@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bacalhaunet import __version__
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published, wording
+from bacalhaunet.report.classification import view_classification
 from bacalhaunet.report.protocol import protocol_rows, protocol_sentences
 from bacalhaunet.report.run import Run, RunStep, load_run
 from bacalhaunet.report.run_figures import RunFigures, draw_figures
@@ -81,7 +80,7 @@ def render_page(run: Run) -> str:
         figures=figures,
         sentences=protocol_sentences(run),
         protocol=protocol_rows(run),
-        classification=flat_items(run.record.classification),
+        classification=view_classification(run.record.classification),
     )
 
 
@@ -136,27 +135,3 @@ def step_rows(steps: tuple[RunStep, ...]) -> list[StepRow]:
             )
         )
     return rows
-
-
-def flat_items(values: Mapping[str, Any], prefix: str = "", longest: int = 24) -> list[tuple[str, str]]:
-    """Return nested values as rows of name and text; of a long list the first ``longest`` and how many follow."""
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(value, Mapping):
-            rows += flat_items(value, f"{name}, ", longest)
-        elif isinstance(value, (list, tuple)):
-            shown = ", ".join(_short(item) for item in value[:longest])
-            more = f" and {len(value) - longest} more" if len(value) > longest else ""
-            rows.append((name, shown + more or wording.MISSING))
-        else:
-            rows.append((name, _short(value)))
-    return rows
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
-    return wording.MISSING if value is None else str(value)

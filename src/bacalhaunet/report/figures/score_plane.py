@@ -31,7 +31,7 @@ _LABELS: dict[str, tuple[str, tuple[int, int], str]] = {
     "AaronNet32": ("AaronNet32", (-4, 8), "right"),
     "AaronNet48++": ("AaronNet48++", (-6, 4), "right"),
     "AaronNet48+": ("AaronNet48+", (-7, 3), "right"),
-    "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits, pruned", (5, -13), "left"),
+    "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits, pruned", (6, 4), "left"),
     "Imperial, 6 bits lowered to 4 and 5": ("Imperial", (7, -4), "left"),
 }
 
@@ -44,7 +44,7 @@ def score_plane(path: Sequence[PlanePoint], name: str = "plane") -> str:
         name: Prefix of the ids.
     """
     with new_figure(7.4, 4.6) as (figure, axes):
-        _draw(axes, path)
+        draw_plane(axes, path)
         steps = "; ".join(f"{p.label}: {100 * p.accuracy:.2f} % at {p.score:.4g}" for p in path)
         return to_svg(figure, name, f"Accuracy over score beside the published networks. {steps}", halo=True)
 
@@ -54,13 +54,14 @@ def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
     from matplotlib.patheffects import withStroke
 
     with new_figure(8.0, 4.6) as (figure, axes):
-        _draw(axes, path)
+        draw_plane(axes, path)
         for label in axes.texts:
             label.set_path_effects([withStroke(linewidth=3, foreground="#ffffff")])
         return figure
 
 
-def _draw(axes: Axes, path: Sequence[PlanePoint]) -> None:
+def draw_plane(axes: Axes, path: Sequence[PlanePoint]) -> None:
+    """Draw the plane into axes that are already in this style."""
     axes.set_xscale("log")
     accuracies = [point.accuracy for point in path]
     axes.set_ylim(
@@ -101,10 +102,9 @@ def _published(axes: Axes) -> None:
     axes.plot([s.score for s in steps], [100 * s.accuracy for s in steps], "o-", color=MUTED, markersize=4, linewidth=1)
     axes.annotate(
         "the paper's path",
-        (steps[1].score, 100 * steps[1].accuracy),
-        (-4, 7),
+        (steps[0].score, 100 * steps[0].accuracy),
+        (8, -3),
         textcoords="offset points",
-        ha="right",
         color=MUTED,
         fontsize=8.5,
     )

@@ -28,7 +28,7 @@ ROLES: dict[str, str] = {INK: "--ink", MUTED: "--muted", GRID: "--grid", ON_SERI
 }
 """CSS variable of each colour."""
 
-_SETTINGS = {
+SETTINGS: dict[str, object] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a "$" in a name is a "$"
     "font.family": "DejaVu Sans",
@@ -52,6 +52,7 @@ _SETTINGS = {
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
 }
+"""Matplotlib settings of every figure."""
 
 
 def series(index: int) -> str:
@@ -72,7 +73,7 @@ def new_figure(width: float, height: float, *, grid: bool = True) -> Iterator[tu
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
