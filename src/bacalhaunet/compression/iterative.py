@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
-
 from torch import nn
 
 from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
@@ -108,7 +107,9 @@ def prune(
         ConfigError: If there is no step, the folder was begun with other settings, or a step removes a whole layer.
     """
     if not steps:
-        raise ConfigError("there is no pruning step", allowed="one or more", action="leave --steps out for the report's")
+        raise ConfigError(
+            "there is no pruning step", allowed="one or more", action="leave --steps out for the report's"
+        )
     claim_folder(folder, resolved(config) + yaml.safe_dump({"steps": [asdict(step) for step in steps]}))
     data = data or training_data(config)
     spec, network = start_network(config, data.classes)

@@ -64,7 +64,9 @@ def claim_folder(folder: Path, text: str) -> None:
     write_text(path, text)
 
 
-def train(config: TrainConfig, folder: Path, *, data: TrainingData | None = None, title: str = "training") -> TrainedRun:
+def train(
+    config: TrainConfig, folder: Path, *, data: TrainingData | None = None, title: str = "training"
+) -> TrainedRun:
     """Train as ``config`` says, resuming if ``folder`` holds an interrupted run of the same settings.
 
     Args:

@@ -18,6 +18,7 @@ class Budget:
         train_epochs: Epochs of the initial training.
         prune_epochs: Epochs of each pruning iteration.
         parity_frames: Frames on which engines are compared.
+        batch_size: Frames of a batch.
         slow_parity_frames: Frames on which qonnx, which runs 17 frames/s, is compared too.
     """
 
@@ -27,12 +28,13 @@ class Budget:
     prune_epochs: int
     parity_frames: int
     slow_parity_frames: int
+    batch_size: int = 1024
 
 
 BUDGETS: dict[str, Budget] = {
     budget.name: budget
     for budget in (
-        Budget("quick", 60, train_epochs=8, prune_epochs=3, parity_frames=2000, slow_parity_frames=48),
+        Budget("quick", 60, train_epochs=8, prune_epochs=3, parity_frames=2000, slow_parity_frames=48, batch_size=256),
         Budget("cpu", 1024, train_epochs=15, prune_epochs=5, parity_frames=5000, slow_parity_frames=200),
         Budget("full", 4096, train_epochs=25, prune_epochs=10, parity_frames=20000, slow_parity_frames=2000),
     )
