@@ -16,19 +16,19 @@ Points = NDArray[np.complex128]
 
 def ask(order: int) -> Points:
     """Unipolar amplitudes 0 .. order - 1 [A]: a large mean, as OOK has."""
-    return np.arange(order) + 0j
+    return np.arange(order).astype(np.complex128)
 
 
 def psk(order: int, rotation: float = 0.0) -> Points:
     """exp(j (2 pi k / order + rotation)), k = 0 .. order - 1 [A]."""
-    return np.exp(1j * (2 * np.pi * np.arange(order) / order + rotation))
+    return np.asarray(np.exp(1j * (2 * np.pi * np.arange(order) / order + rotation)), np.complex128)
 
 
 def square_qam(order: int) -> Points:
     """Odd-integer grid of sqrt(order) by sqrt(order) points [A]."""
     side = round(order**0.5)
     levels = 2.0 * np.arange(side) - side + 1
-    return (levels[:, None] + 1j * levels[None, :]).ravel()
+    return np.asarray(levels[:, None] + 1j * levels[None, :], np.complex128).ravel()
 
 
 def cross_qam(order: int) -> Points:
@@ -48,7 +48,7 @@ def apsk(counts: Sequence[int], radii: Sequence[float]) -> Points:
 RINGS: dict[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
     # DVB-S2 has 2.57 to 3.15 [B: 2.4 to 2.85 all fit].
     "16APSK": ((4, 12), (1.0, 2.57)),
-    # DVB-S2X 2/3-L [A: total-variation distance of VGG10's confusions .03 over two SNRs; DVB-S2's 2.84, 5.27 gives .19].
+    # DVB-S2X 2/3-L [A: distance of VGG10's confusions .03 over two SNRs; DVB-S2's 2.84, 5.27 gives .19].
     "32APSK": ((4, 12, 16), (1.0, 2.85, 5.55)),
     # A fit to 2-3 %, near CCSDS 131.2-B (2.73, 4.52, 6.31), far from S2X [B].
     "64APSK": ((4, 12, 20, 28), (1.0, 2.58, 4.3, 6.22)),
@@ -93,4 +93,4 @@ def constellation(name: str, rings: tuple[Sequence[int], Sequence[float]] | None
         rings: Points per ring and radii in place of those of ``RINGS``, for the APSK classes.
     """
     points = BUILDERS[name]() if rings is None else apsk(*rings)
-    return points / np.abs(points).mean()
+    return np.asarray(points / np.abs(points).mean(), np.complex128)

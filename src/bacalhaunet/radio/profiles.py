@@ -30,7 +30,7 @@ class FrameSource(Protocol):
 # Name: (module, class of the source, class of its config); imported when asked for.
 _PROFILES: dict[str, tuple[str, str, str, str]] = {
     "twin": ("bacalhaunet.radio.twin", "Twin", "bacalhaunet.radio.twin_config", "TwinConfig"),
-    "field": ("bacalhaunet.radio.field", "Field", "bacalhaunet.radio.field", "FieldConfig"),
+    "field": ("bacalhaunet.radio.field", "Field", "bacalhaunet.radio.field_config", "FieldConfig"),
 }
 
 PROFILES: tuple[str, ...] = tuple(_PROFILES)

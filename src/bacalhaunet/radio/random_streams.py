@@ -25,7 +25,7 @@ _LOW_16, _LOW_17 = 0xFFFF, 0x1FFFF  # torch shifts int32 arithmetically; these m
 # Vectorised kernels compute the last few elements of an array with scalar code, and split arrays of 32768 elements
 # or more between threads; either may change the last bit. Rows of whole vectors in small tiles have neither.
 _VECTOR = 64
-_TILE_ELEMENTS = 16384
+_TILE_ELEMENTS, _TILE_ELEMENTS_ALONE = 16384, 65536
 
 
 def _wrap(word: int) -> int:
@@ -76,7 +76,9 @@ class FrameStreams:
     def __init__(self, seed: int, modulation: Tensor, snr_db: Tensor, index: Tensor) -> None:
         millibels = torch.round(snr_db.to(torch.float64) * 1000).to(torch.int64)
         words = (_low_word(modulation), _low_word(millibels), _low_word(index), _low_word(index >> 32))
-        self._keys = tuple(self._key(seed, words, salt) for salt in (_SALT_0, _SALT_1))
+        self._keys = torch.stack([self._key(seed, words, salt) for salt in (_SALT_0, _SALT_1)])
+        self._prepared: dict[int, int] = {}
+        self._stream_words = self._keys[:, None]
 
     @staticmethod
     def _key(seed: int, words: tuple[Tensor, ...], salt: int) -> Tensor:
@@ -88,20 +90,31 @@ class FrameStreams:
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self._keys[0])
+        return self._keys.shape[1]
 
     @property
     def device(self) -> torch.device:
         """Where the numbers are made: the device of ``modulation``."""
-        return self._keys[0].device
+        return self._keys.device
 
     def pick(self, rows: Tensor) -> FrameStreams:
         """The streams of the frames at positions ``rows``, int64, of this batch."""
         part = object.__new__(FrameStreams)
-        part._keys = tuple(key[rows] for key in self._keys)
+        part._keys, part._prepared = self._keys[:, rows], self._prepared
+        part._stream_words = self._stream_words[:, :, rows] if self._prepared else part._keys[:, None]
         return part
 
+    def prepare(self, *streams: int) -> FrameStreams:
+        """Hash the keys of these streams now, once for all frames, before ``pick`` deals them out in tiles."""
+        keys = [torch.stack(self._stream_keys(stream)) for stream in streams]
+        self._stream_words = torch.stack(keys, 1).squeeze(3)
+        self._prepared = {stream: place for place, stream in enumerate(streams)}
+        return self
+
     def _stream_keys(self, stream: int) -> tuple[Tensor, Tensor]:
+        if stream in self._prepared:
+            key_0, key_1 = self._stream_words[:, self._prepared[stream], :, None]
+            return key_0, key_1
         key_0, key_1 = self._keys
         return (
             _mix(key_0 + _wrap(stream * _STREAM_STEP_0)).unsqueeze(1),
@@ -150,8 +163,9 @@ def _tile_shape(rows: int, columns: int, device: torch.device) -> tuple[int, int
     """Rows and columns done at a time; everything at once on a GPU, where neither cache nor vector tails matter."""
     if device.type != "cpu":
         return rows, columns
-    tile_columns = min(columns, _TILE_ELEMENTS)
-    return max(1, _TILE_ELEMENTS // tile_columns), tile_columns
+    elements = _TILE_ELEMENTS if torch.get_num_threads() > 1 else _TILE_ELEMENTS_ALONE
+    tile_columns = min(columns, elements)
+    return max(1, elements // tile_columns), tile_columns
 
 
 def _hash_counters(table: Tensor, key_0: Tensor, key_1: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
 """The twin of RadioML 2018.01A: frames as the real data set has them, made on demand.
 
-Frames are made in tiles of 16 that stay in a core's cache; tiles are shared between torch's threads. On a GPU a tile
+Frames are made in tiles of 64 that stay in a core's cache; tiles are shared between torch's threads. On a GPU a tile
 is a few thousand frames.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -18,11 +18,22 @@ from bacalhaunet.radio.channel import receive, rotate
 from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
 from bacalhaunet.radio.random_streams import FrameStreams
 from bacalhaunet.radio.twin_config import TwinConfig
-from bacalhaunet.radio.waveforms import STREAM_CARRIER, STREAM_NOISE, STREAM_UNSEEN, WAVEFORMS, Waveform
+from bacalhaunet.radio.waveforms import (
+    STREAM_NOISE,
+    STREAM_OFFSET,
+    STREAM_PHASE,
+    STREAM_UNSEEN,
+    STREAMS,
+    WAVEFORMS,
+    Waveform,
+)
 
-_TILE_CPU, _TILE_GPU = 16, 8192
+_TILE_CPU, _TILE_GPU = 64, 8192
 _GROUPS: tuple[Waveform, ...] = tuple(dict.fromkeys(WAVEFORMS))
 _GROUP_OF_LABEL = tuple(_GROUPS.index(waveform) for waveform in WAVEFORMS)
+
+
+_Tile = tuple[Waveform, Tensor, int]
 
 
 class Twin:
@@ -60,19 +71,17 @@ class Twin:
         """
         modulation, snr_db, index = (value.to(self.device) for value in (modulation, snr_db, index))
         _check(modulation, snr_db, index)
-        streams = FrameStreams(seed, modulation, snr_db, index)
+        streams = FrameStreams(seed, modulation, snr_db, index).prepare(*STREAMS)
         out = torch.empty(len(modulation), 2, FRAME_LENGTH, device=self.device)
         tiles = list(_tiles(modulation, _TILE_CPU if self.device.type == "cpu" else _TILE_GPU))
 
-        def make(tile: tuple[Waveform, Tensor, int]) -> None:
+        def make(tile: _Tile) -> None:
             waveform, rows, wanted = tile
             made = self._tile(waveform, streams.pick(rows), modulation[rows], snr_db[rows])
             out[rows[:wanted]] = made[:wanted]
 
-        threads = min(torch.get_num_threads(), len(tiles)) if self.device.type == "cpu" else 1
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(make, tiles))
+        if self.device.type == "cpu":
+            _on_threads(make, tiles)
         else:
             for tile in tiles:
                 make(tile)
@@ -81,9 +90,27 @@ class Twin:
     @torch.no_grad()
     def _tile(self, waveform: Waveform, streams: FrameStreams, modulation: Tensor, snr_db: Tensor) -> Tensor:
         block = waveform(self.config, streams, modulation)
-        phase = streams.uniform(STREAM_CARRIER, 1).mul_(2 * math.pi)
-        step = streams.normal(STREAM_CARRIER + 16, 1).mul_(self.config.frequency_offset_std)
+        phase = streams.uniform(STREAM_PHASE, 1).mul_(2 * math.pi)
+        step = streams.normal(STREAM_OFFSET, 1).mul_(self.config.frequency_offset_std)
         return receive(rotate(block, phase, step), snr_db, FRAME_LENGTH, streams, STREAM_NOISE, STREAM_UNSEEN)
+
+
+def _on_threads(make: Callable[[_Tile], None], tiles: Sequence[_Tile]) -> None:
+    """Make the tiles on as many threads as torch may use, each of them with single-threaded kernels.
+
+    Kernels that split a tile between threads would be slower and could change the last bits.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for tile in tiles:
+            make(tile)
+        return
+    workers = min(threads, max(1, len(tiles)))
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(make, tiles))
+    finally:
+        torch.set_num_threads(threads)  # the number is kept per thread, but the default of new threads is shared
 
 
 def _check(modulation: Tensor, snr_db: Tensor, index: Tensor) -> None:
@@ -96,7 +123,7 @@ def _check(modulation: Tensor, snr_db: Tensor, index: Tensor) -> None:
         )
 
 
-def _tiles(modulation: Tensor, size: int) -> Iterator[tuple[Waveform, Tensor, int]]:
+def _tiles(modulation: Tensor, size: int) -> Iterator[_Tile]:
     """Waveform, ``size`` row numbers (the last repeated to fill the tile) and how many of them are wanted.
 
     Every CPU tile has the same shape, so that no kernel can choose another order of summation for a smaller one.
@@ -104,7 +131,7 @@ def _tiles(modulation: Tensor, size: int) -> Iterator[tuple[Waveform, Tensor, in
     group = torch.tensor(_GROUP_OF_LABEL, device=modulation.device)[modulation]
     for number, waveform in enumerate(_GROUPS):
         rows = torch.nonzero(group == number).view(-1)
-        for part in rows.split(size):
+        for part in torch.split(rows, size):
             wanted = len(part)
             if not wanted:
                 continue

@@ -21,7 +21,8 @@ from bacalhaunet.radio.random_streams import FrameStreams
 from bacalhaunet.radio.twin_config import TwinConfig
 
 STREAM_SYMBOLS, STREAM_TIMING, STREAM_MESSAGE, STREAM_ANALOG = 0, 1, 2, 3
-STREAM_CARRIER, STREAM_NOISE, STREAM_UNSEEN = 4, 5, 6
+STREAM_PHASE, STREAM_OFFSET, STREAM_NOISE, STREAM_UNSEEN = 4, 5, 6, 7
+STREAMS = tuple(range(8))
 
 _RUN = 8  # symbols a pulse matrix advances: a product of (8 + 2 half_span) x 64 is the fastest on CPUs
 _MAX_ORDER = 256
