@@ -219,7 +219,7 @@ class Field:
         size = _TILE_CPU if self.device.type == "cpu" else _TILE_GPU
         for kind in _Kind:
             rows = torch.nonzero(kinds == int(kind)).view(-1)
-            for part in rows.split(size) if len(rows) else ():
+            for part in torch.split(rows, size) if len(rows) else ():
                 wanted = len(part)
                 if wanted < size and self.device.type == "cpu":
                     part = torch.cat((part, part[-1:].expand(size - wanted)))

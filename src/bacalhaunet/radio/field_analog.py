@@ -93,7 +93,7 @@ class AnalogTransmitter:
         return signal
 
     def single_sideband(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
-        """s = c + (1 - c) a (m + j H[m]) for the upper sideband, its conjugate for the lower; peak envelope 1 at a = 1.
+        """SSB: s = c + (1 - c) a (m + j H[m]), conjugated for the lower sideband; peak envelope 1 at a = 1.
 
         c is the carrier relative to the peak envelope: AM-SSB-WC full (H3E) or reduced (R3E), AM-SSB-SC suppressed
         (J3E), where a = 1. The bandwidth of the in-band SNR is that of the audio, W minus its lowest frequency.
@@ -135,7 +135,7 @@ class AnalogTransmitter:
         signal.truth = {"carrier_frequency": shift}
 
     def frequency_modulated(self, streams: FrameStreams) -> FieldSignal:
-        """s = exp(j 2 pi D sum_n m(n) / fs), D the peak deviation, max |m| = 1 over the message.
+        """FM: s = exp(j 2 pi D sum_n m(n) / fs), D the peak deviation, max |m| = 1 over the message.
 
         The stereo multiplex is m = 0.9 (M + r S cos(2 w t)) / (1 + r) + 0.1 cos(w t), w the pilot. The bandwidth of
         the in-band SNR is Carson's, 2 (D + W).
@@ -175,7 +175,15 @@ def _peak(grid: Tensor) -> Tensor:
 
 
 def _resample(grid: Tensor, audio_high: Tensor, sample_rate: Tensor, offset: int = 0) -> Tensor:
-    """The middle of the message (or ``offset`` grid steps beside it) at the frame's sample rate: (B, BLOCK_LENGTH)."""
+    """The middle of the message (or ``offset`` grid steps beside it) at the frame's sample rate: (B, BLOCK_LENGTH).
+
+    Complex samples come as they are. Real ones are limited to the peak of the grid, which interpolation can exceed by a
+    few per cent, as the limiters of transmitters do (ETSI EN 300 086).
+    """
     step = audio_high * (AUDIO_OVERSAMPLING * UPSAMPLING) / sample_rate
     start = (_GRID_LENGTH / 2 + offset) - step * (BLOCK_LENGTH / 2)
-    return interpolate(grid, start, step, BLOCK_LENGTH)
+    message = interpolate(grid, start, step, BLOCK_LENGTH)
+    if message.is_complex():
+        return message
+    peak = _peak(grid)
+    return torch.minimum(torch.maximum(message, -peak), peak)

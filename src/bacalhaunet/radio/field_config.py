@@ -271,11 +271,9 @@ def check_field_config(config: FieldConfig) -> None:
         part = getattr(config, part_name)
         for item in fields(part):
             _check_value(f"{part_name}.{item.name}", getattr(part, item.name))
-    if config.fading.rician_share + config.fading.rayleigh_share > 1:
-        raise ConfigError(
-            f"fading.rician_share + fading.rayleigh_share is {config.fading.rician_share + config.fading.rayleigh_share}",
-            allowed="at most 1 together",
-        )
+    fading = config.fading.rician_share + config.fading.rayleigh_share
+    if fading > 1:
+        raise ConfigError(f"fading.rician_share + fading.rayleigh_share is {fading}", allowed="at most 1 together")
     _check_within("digital.samples_per_symbol_range", config.digital.samples_per_symbol_range, 4.0, 16.0)
     _check_within("analog.samples_per_bandwidth_range", config.analog.samples_per_bandwidth_range, 4.0, 16.0)
     _check_within("digital.samples_per_symbol", (config.digital.samples_per_symbol,), 4.0, 16.0)

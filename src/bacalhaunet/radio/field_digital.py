@@ -10,7 +10,7 @@ from torch import Tensor
 from bacalhaunet.radio.constellations import BUILDERS, constellation
 from bacalhaunet.radio.field_config import DigitalConfig
 from bacalhaunet.radio.field_draws import Stream, between, log_between, phasor
-from bacalhaunet.radio.field_signal import BLOCK_LENGTH, FieldSignal, interpolate
+from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal, interpolate
 from bacalhaunet.radio.modulations import by_name
 from bacalhaunet.radio.random_streams import FrameStreams
 
@@ -49,6 +49,12 @@ def _constellation_table(device: torch.device) -> tuple[Tensor, Tensor]:
     return table.to(device), order.to(device)
 
 
+def _first_instant(start: Tensor, rate: Tensor) -> Tensor:
+    """Sample of the frame (real, 0 to ``rate``) at which the first symbol is at its instant."""
+    position = start / GRID + MARGIN / rate
+    return (position.ceil() - position) * rate
+
+
 class DigitalTransmitter:
     """Makes blocks of the digital classes.
 
@@ -80,7 +86,7 @@ class DigitalTransmitter:
         return rate, log_between(u[:, 2], config.symbol_rate_hz), 6 + GRID * u[:, 3], u[:, 4]
 
     def linear(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
-        """s(t) = sum_k c_k h(t - kT), h a root-raised cosine; for OQPSK the imaginary part comes T/2 later.
+        """Linear: s(t) = sum_k c_k h(t - kT), h a root-raised cosine; for OQPSK the imaginary part comes T/2 later.
 
         The bandwidth of the in-band SNR is the symbol rate 1/T, the noise bandwidth of the matched filter: the
         in-band SNR is Es/N0.
@@ -115,10 +121,11 @@ class DigitalTransmitter:
             sample_rate_hz=symbol_rate * rate,
             samples_per_symbol=rate,
             rolloff=rolloff,
+            truth={"symbol_instant": _first_instant(start, rate)},
         )
 
     def gmsk(self, streams: FrameStreams) -> FieldSignal:
-        """s(t) = exp(j pi/2 sum_k a_k q(t - kT)), q' a bit-long rectangle through a Gaussian filter of bandwidth BT/T.
+        """GMSK: s(t) = exp(j pi/2 sum_k a_k q(t - kT)), q' a bit-long rectangle through a Gaussian of bandwidth BT/T.
 
         The Gaussian: H(f) = exp(-(ln 2 / 2) (f / B)^2) (Murota and Hirade, IEEE Trans. Commun. 29, 1981). The
         bandwidth of the in-band SNR is the bit rate 1/T.
@@ -140,5 +147,5 @@ class DigitalTransmitter:
             sample_rate_hz=symbol_rate * rate,
             samples_per_symbol=rate,
             rolloff=torch.zeros_like(rate),
-            truth={"bt": bt},
+            truth={"bt": bt, "symbol_instant": _first_instant(start, rate)},
         )

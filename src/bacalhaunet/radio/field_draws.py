@@ -30,13 +30,13 @@ class Stream(IntEnum):
 
 
 def between(uniform: Tensor, limits: Sequence[float]) -> Tensor:
-    """low + u (high - low)."""
+    """Uniform between limits: low + u (high - low)."""
     low, high = limits
     return low + uniform * (high - low)
 
 
 def log_between(uniform: Tensor, limits: Sequence[float]) -> Tensor:
-    """low (high / low)^u: uniform in the logarithm."""
+    """Uniform in the logarithm: low (high / low)^u."""
     low, high = limits
     return low * torch.exp(uniform * math.log(high / low))
 

@@ -59,7 +59,7 @@ class Fading:
         """H[k] = DFT of h[n] = sum_l g_l sinc(n - tau_l fs), and the kind of channel.
 
         Scattered paths are g_l ~ CN(0, p_l); with a line of sight of factor K they weigh 1 / (K + 1) and a path of
-        power K / (K + 1) and random phase is added at zero delay. Mean power is 1.
+        power K / (K + 1) and random phase is added at zero delay. Mean power is 1; a single path is the identity.
 
         Args:
             sample_rate_hz: fs of each frame, (B,).
@@ -78,7 +78,7 @@ class Fading:
         scattered = torch.where(rician, 1 / (1 + factor), rayleigh.to(torch.float32)).sqrt()
         sight = torch.where(rician, factor / (1 + factor), (~rayleigh).to(torch.float32)).sqrt()
         weights = self._scales[profile] * scattered[:, None]
-        turn = 2 * math.pi * u[:, 3]
+        turn = torch.where(rician, 2 * math.pi * u[:, 3], torch.zeros_like(factor))  # a single path is the identity
         real = gains[:, :_PATHS] * weights
         imag = gains[:, _PATHS:] * weights
         delay = (self._delays[profile] * sample_rate_hz[:, None]).clamp(max=float(_LONGEST_DELAY))

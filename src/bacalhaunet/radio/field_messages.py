@@ -69,7 +69,8 @@ class Messages:
         vocal = torch.where(voiced[:, None], self._formants(u, frequency), frequency / (frequency + 2000))
         shape = torch.where(speech[:, None], vocal, torch.ones_like(vocal))
         shape = shape * torch.complex(torch.ones_like(frequency), frequency * (2 * math.pi * emphasis[:, None]))
-        return spectrum * shape * _band(frequency, audio_low[:, None], audio_high[:, None])
+        shaped: Tensor = spectrum * shape * _band(frequency, audio_low[:, None], audio_high[:, None])
+        return shaped
 
     def _speech_source(self, u: Tensor, voiced: Tensor, time: Tensor, high: Tensor, breath: Tensor) -> Tensor:
         """Glottal pulses or noise, under the syllabic envelope max(0, cos(2 pi f t + phi) + c): (B, AUDIO_LENGTH)."""
