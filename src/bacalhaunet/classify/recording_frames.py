@@ -29,8 +29,11 @@ READY_POWER = (0.5, 8.0)
 
 _LARGEST_AMPLITUDE = 20.0
 _READY_FRAMES_LOOKED_AT = 256
-BATCH = 1024
-"""Frames of a batch: 8 MiB of samples."""
+_IRREGULAR_AT_THE_END = 3
+"""Frames whose place or block of samples is shifted inwards by the end of the recording, at most."""
+
+BATCH = 512
+"""Frames of a batch: 4 MiB of samples."""
 
 
 @dataclass(frozen=True)
@@ -120,38 +123,88 @@ class FrameCutter:
             yield self._batch(self.starts[first : first + size])
 
     def _batch(self, starts: NDArray[np.int64]) -> FrameBatch:
+        regular = len(starts) - _IRREGULAR_AT_THE_END
+        if starts[-1] == self.starts[-1] and regular > 0:
+            parts = (self._cut(starts[:regular]), self._cut(starts[regular:]))
+            return FrameBatch(*(np.concatenate(pair) for pair in zip(*parts, strict=True)))
+        return self._cut(starts)
+
+    def _cut(self, starts: NDArray[np.int64]) -> FrameBatch:
         length, count = self.framing.frame_length, len(self.recording)
         width = min(2 * length if self.framing.normalization == "block" else length, count)
         windows = np.clip(starts - (width - length) // 2, 0, count - width)
         first = int(min(starts[0], windows[0]))
         last = min(int(max(starts[-1] + length, windows[-1] + width)), count)
         samples = self.recording.read(first, last)
-        scale, silent = self._scales(samples, windows - first, width)
+        scale, silent = self._scales(samples, starts - first, windows - first, width)
         if len(samples) < length:
             samples = np.resize(samples, length)
-        views = np.lib.stride_tricks.sliding_window_view(samples, length)[starts - first]
+        views = _windows(samples, starts - first, length)
         frames = np.empty((len(starts), 2, length), np.float32)
         np.multiply(views.real, scale[:, None], out=frames[:, 0])
         np.multiply(views.imag, scale[:, None], out=frames[:, 1])
         return FrameBatch(frames, starts, silent)
 
     def _scales(
-        self, samples: NDArray[np.complex64], windows: NDArray[np.int64], width: int
+        self, samples: NDArray[np.complex64], starts: NDArray[np.int64], windows: NDArray[np.int64], width: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the factor of each frame, and whether its window is silent."""
-        given = self.framing.scale or 1.0
-        power = _window_means(np.square(samples.real, dtype=np.float64) + np.square(samples.imag), windows, width)
-        silent = ~(power > 0)
+        """Return the factor of each frame, and whether the frame is silent."""
+        own = min(self.framing.frame_length, len(samples))
+        sums = RunningSums(samples, int(np.gcd.reduce([own, width, *starts, *windows])))
+        silent = ~(sums.power(starts, own) > 0)
         if self.framing.normalization == "none":
-            return np.full(len(windows), given, np.float32), silent
-        mean = _window_means(samples.astype(np.complex128), windows, width)
-        deviation = np.sqrt(np.maximum(power - np.abs(mean) ** 2, power / _LARGEST_AMPLITUDE**2))
+            return np.full(len(windows), self.framing.scale or 1.0, np.float32), silent
+        power = sums.power(windows, width)
+        deviation = np.sqrt(np.maximum(power - np.abs(sums.mean(windows, width)) ** 2, power / _LARGEST_AMPLITUDE**2))
         return (1 / np.where(silent, 1, deviation)).astype(np.float32), silent
 
 
-def _window_means(values: NDArray[Any], windows: NDArray[np.int64], width: int) -> Any:
-    sums = np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
-    return (sums[windows + width] - sums[windows]) / width
+def _windows(samples: NDArray[np.complex64], starts: NDArray[np.int64], length: int) -> NDArray[np.complex64]:
+    """Return (n, length) samples from each start on; a view where the starts are regular."""
+    views = np.lib.stride_tricks.sliding_window_view(samples, length)
+    step = int(starts[1] - starts[0]) if len(starts) > 1 else 1
+    if (np.diff(starts) == step).all():
+        return views[starts[0] : starts[-1] + 1 : step]
+    return views[starts]
+
+
+class RunningSums:
+    """Means over windows whose edges are multiples of ``grain`` samples.
+
+    Sums are float32 over at most 512 samples and float64 beyond, so that a long quiet stretch after a loud one keeps
+    its digits.
+
+    Args:
+        samples: complex64 (N,).
+        grain: Divides all starts and widths of windows; one that 32 does not divide is slower.
+    """
+
+    def __init__(self, samples: NDArray[np.complex64], grain: int) -> None:
+        self.grain = next((part for part in (512, 256, 128, 64, 32) if grain % part == 0), 1)
+        if self.grain == 1:
+            values = samples.astype(np.complex128)
+            self._power, self._sum = _cumulated(values.real**2 + values.imag**2), _cumulated(values)
+            return
+        count = len(samples) // self.grain
+        rows = samples[: count * self.grain].view(np.float32).reshape(count, 2 * self.grain)
+        # Summed in two steps, the first over long contiguous rows: ten times as fast as pair by pair.
+        sums = rows.reshape(count, -1, 32).sum(axis=1).reshape(count, 16, 2).sum(axis=1, dtype=np.float64)
+        self._power = _cumulated(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
+        self._sum = _cumulated(sums.view(np.complex128)[:, 0])
+
+    def power(self, starts: NDArray[np.int64], width: int) -> Any:
+        """Return the mean of |x|² over ``width`` samples from each start on, float64."""
+        first, last = starts // self.grain, (starts + width) // self.grain
+        return (self._power[last] - self._power[first]) / width
+
+    def mean(self, starts: NDArray[np.int64], width: int) -> Any:
+        """Return the mean of x over ``width`` samples from each start on, complex128."""
+        first, last = starts // self.grain, (starts + width) // self.grain
+        return (self._sum[last] - self._sum[first]) / width
+
+
+def _cumulated(values: NDArray[Any]) -> Any:
+    return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
 
 
 def _starts(count: int, length: int, step: int) -> tuple[NDArray[np.int64], LastFrame]:
