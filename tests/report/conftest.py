@@ -92,6 +92,12 @@ def write_synthetic_run(folder: Path) -> SyntheticRun:
     return SyntheticRun(folder, record, evaluations)
 
 
+@pytest.fixture(scope="session")
+def untouched_run(tmp_path_factory):
+    """Give a complete run folder that tests only read."""
+    return write_synthetic_run(tmp_path_factory.mktemp("untouched") / "run")
+
+
 @pytest.fixture
 def synthetic_run(tmp_path):
     """Give a complete run folder that a test may change."""

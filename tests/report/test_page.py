@@ -54,14 +54,14 @@ class Outline(HTMLParser):
         return " ".join(word for word in self.words if word).replace("\u202f", " ")
 
 
-@pytest.fixture
-def page(synthetic_run):
-    return render_page(load_run(synthetic_run.folder))
+@pytest.fixture(scope="module")
+def page(untouched_run):
+    return render_page(load_run(untouched_run.folder))
 
 
-def test_the_page_shows_what_the_run_measured_beside_the_paper(page, synthetic_run):
+def test_the_page_shows_what_the_run_measured_beside_the_paper(page, untouched_run):
     text = Outline(page).text
-    last = synthetic_run.evaluations[-1]
+    last = untouched_run.evaluations[-1]
     for expected in (
         f"{100 * last.accuracy:.2f} %",
         f"{100 * last.interval[0]:.2f} to {100 * last.interval[1]:.2f} %",
@@ -80,9 +80,9 @@ def test_the_page_shows_what_the_run_measured_beside_the_paper(page, synthetic_r
         assert expected in text, expected
 
 
-def test_every_accuracy_stands_with_its_interval(page, synthetic_run):
+def test_every_accuracy_stands_with_its_interval(page, untouched_run):
     text = Outline(page).text
-    for evaluation in synthetic_run.evaluations:
+    for evaluation in untouched_run.evaluations:
         low, high = evaluation.interval
         assert f"{100 * evaluation.accuracy:.2f} % {100 * low:.2f}–{100 * high:.2f}" in text
 
@@ -111,8 +111,8 @@ def test_ids_are_unique_and_every_reference_finds_one(page):
     assert used <= set(outline.ids)
 
 
-def test_the_same_run_gives_the_same_bytes(page, synthetic_run):
-    assert render_page(load_run(synthetic_run.folder)) == page
+def test_the_same_run_gives_the_same_bytes(page, untouched_run):
+    assert render_page(load_run(untouched_run.folder)) == page
 
 
 def test_every_text_of_a_run_is_escaped(synthetic_run):
