@@ -1,0 +1,1 @@
+"""Portable C99 from an integer program: integers only, a few KB of memory, samples streamed one by one."""
