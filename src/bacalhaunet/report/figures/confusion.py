@@ -10,6 +10,7 @@ import numpy as np
 from bacalhaunet.report.figures.style import GRID, INK, MUTED, ON_SERIES, SERIES, new_figure, to_svg
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
 
@@ -33,31 +34,30 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], name: str,
     shares = row_shares(counts)
     size = len(names)
     with new_figure(7.4, 6.9, grid=False) as (figure, axes):
-        for row, column in np.argwhere(shares >= 0.005):
+        _cells(axes, shares)
+        for row, column in np.argwhere(shares >= 0.1):
             share = float(shares[row, column])
-            axes.fill(
-                [column, column + 1, column + 1, column],
-                [row, row, row + 1, row + 1],
-                color=SERIES[0],
-                alpha=share**0.8,
-                linewidth=0,
-            )
-            if share >= 0.1:
-                axes.text(
-                    column + 0.5,
-                    row + 0.52,
-                    f"{100 * share:.0f}",
-                    color=ON_SERIES if share >= 0.55 else INK,
-                    fontsize=6.5,
-                    ha="center",
-                    va="center",
-                )
-        for line in range(size + 1):
-            axes.plot([0, size], [line, line], color=GRID, linewidth=0.5)
-            axes.plot([line, line], [0, size], color=GRID, linewidth=0.5)
+            colour = ON_SERIES if share >= 0.55 else INK
+            place = (column + 0.5, row + 0.52)
+            axes.text(*place, f"{100 * share:.0f}", color=colour, fontsize=6.5, ha="center", va="center")
         axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", ylabel="true", xlabel="answered")
         axes.set_xticks(np.arange(size) + 0.5, names, rotation=90, fontsize=8)
         axes.set_yticks(np.arange(size) + 0.5, names, fontsize=8)
         axes.tick_params(length=0, colors=MUTED)
         axes.spines[:].set_visible(False)
         return to_svg(figure, name, f"Confusion matrix, {title}")
+
+
+def _cells(axes: Axes, shares: NDArray[np.float64]) -> None:
+    """Fill a square for each share that can be seen, and draw the lines between them."""
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.colors import to_rgba
+
+    rows, columns = np.nonzero(shares >= 0.005)
+    colours = [to_rgba(SERIES[0], float(shares[cell]) ** 0.8) for cell in zip(rows, columns, strict=True)]
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    squares = np.stack([columns, rows], axis=1)[:, None, :] + corners
+    axes.add_collection(PolyCollection(list(squares), facecolors=colours, linewidths=0))
+    size = len(shares)
+    lines = [[(0, k), (size, k)] for k in range(size + 1)] + [[(k, 0), (k, size)] for k in range(size + 1)]
+    axes.add_collection(LineCollection(lines, colors=GRID, linewidths=0.5))

@@ -38,7 +38,7 @@ def overview(run: Path | None = None) -> Figure:
     with mpl.rc_context(SETTINGS):
         figure = NewFigure(figsize=(11, 7.6), layout="constrained")
         FigureCanvasSVG(figure)
-        axes = figure.subplot_mosaic([["frame", "layers"], ["plane", "plane"]], height_ratios=[1, 1.5])
+        axes: dict[str, Axes] = figure.subplot_mosaic([["frame", "layers"], ["plane", "plane"]], height_ratios=[1, 1.5])
         _frame(axes["frame"])
         _layers(axes["layers"])
         draw_plane(axes["plane"], run_points(run) if run else [])
