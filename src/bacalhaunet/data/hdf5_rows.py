@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,13 +23,14 @@ class RowReader(Protocol):
         ...
 
 
-def runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return the (first position, last position + 1) of each stretch of ascending sequels in sorted ``rows``."""
+def stretches(rows: NDArray[np.int64], places: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return (row, place, count) of each stretch over which rows and the places they go to both go up by 1."""
     if len(rows) == 0:
         return []
-    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-    edges = np.concatenate([[0], breaks, [len(rows)]])
-    return [(first, last) for first, last in pairwise(edges.tolist())]
+    breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(places) != 1)) + 1
+    firsts = np.concatenate([[0], breaks])
+    counts = np.diff(np.append(firsts, len(rows)))
+    return list(zip(rows[firsts].tolist(), places[firsts].tolist(), counts.tolist(), strict=True))
 
 
 class ContiguousRows:
@@ -52,17 +52,13 @@ class ContiguousRows:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows in the order asked for, repeats allowed."""
+        rows = np.asarray(rows)
         order = np.argsort(rows, kind="stable")
-        ordered = np.asarray(rows)[order]
         out = np.empty((len(rows), *self.row_shape), dtype=self.dtype)
-        buffer = out.reshape(-1).view(np.uint8).data
-        for first, last in runs(ordered):
-            self._fill(buffer[first * self.row_bytes : last * self.row_bytes], int(ordered[first]))
-        if np.array_equal(order, np.arange(len(order))):
-            return out
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return out[back]
+        buffer, size = out.reshape(-1).view(np.uint8).data, self.row_bytes
+        for row, place, count in stretches(rows[order], order):
+            self._fill(buffer[place * size : (place + count) * size], row)
+        return out
 
     def _fill(self, buffer: memoryview, row: int) -> None:
         position = self.offset + row * self.row_bytes
