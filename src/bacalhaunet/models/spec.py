@@ -301,7 +301,7 @@ class NetworkSpec:
             raise SpecError(f"the specification is not JSON: {error}") from error
 
     @staticmethod
-    def read(path: str | os.PathLike[str]) -> NetworkSpec:
+    def load(path: str | os.PathLike[str]) -> NetworkSpec:
         """Read a specification from a ``.yaml``, ``.yml`` or ``.json`` file.
 
         Raises:

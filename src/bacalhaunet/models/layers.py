@@ -1,0 +1,239 @@
+"""Layers that are float or quantized by their bits alone.
+
+Inside a network a signal has the shape (batch, channels, 1, length) in channels-last memory: as 2-D convolutions of
+height 1, depthwise layers are several times faster on a CPU than torch's 1-D ones. Weights keep their 1-D shape, and a
+network is exported with 1-D layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import brevitas.nn as qnn
+import torch
+from brevitas.inject.enum import ScalingImplType
+from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bacalhaunet.models.fake_quant import quantize
+
+SMALLEST_SCALE = 1e-10
+"""Lower bound of every scale, as in Brevitas."""
+
+
+def initial_threshold(bits: int) -> float:
+    """Return ``min(4, 1 + bits / 2)``: the largest value a new activation quantizer holds, in standard deviations.
+
+    It is near the clipping point of least squared error for the positive half of a normal distribution, which is what
+    a new BatchNorm and ReLU give.
+    """
+    return min(4.0, 1 + bits / 2)
+
+
+def _convolve(layer: nn.Conv1d, signal: Tensor, weight: Tensor) -> Tensor:
+    """Convolve (batch, channels, length), or (batch, channels, 1, length) as a 2-D convolution of height 1."""
+    stride, padding, dilation = layer.stride[0], int(layer.padding[0]), layer.dilation[0]
+    if signal.dim() == 3:
+        return functional.conv1d(signal, weight, None, stride, padding, dilation, layer.groups)
+    return functional.conv2d(signal, weight.unsqueeze(2), None, (1, stride), (0, padding), (1, dilation), layer.groups)
+
+
+class FloatConvolution(nn.Conv1d):
+    """A 1-D convolution over (batch, channels, length) or (batch, channels, 1, length)."""
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Convolve."""
+        return _convolve(self, signal, self.weight)
+
+
+class _FastWeights:
+    """Quantizes a layer's weights without Brevitas' passes; Brevitas computes the same and writes the export.
+
+    Attributes:
+        plain: Whether to compute through Brevitas instead.
+    """
+
+    plain = False
+    weight: nn.Parameter
+    export_mode: bool
+    weight_bits: int
+
+    def quantized_weight(self) -> Tensor:
+        """Return ``s clip(round(w / s), -n, n)`` with ``n = 2^(bits - 1) - 1`` and ``s = max |w| / n``."""
+        largest = 2 ** (self.weight_bits - 1) - 1
+        scale = self.weight.abs().max().clamp_min(SMALLEST_SCALE) / largest
+        return quantize(self.weight, scale, -largest, largest)
+
+
+class QuantConvolution(_FastWeights, qnn.QuantConv1d):
+    """``FloatConvolution`` with quantized weights."""
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Convolve with quantized weights."""
+        if self.plain or self.export_mode:
+            out: Tensor = super().forward(signal)
+            return out
+        return _convolve(self, signal, self.quantized_weight())
+
+    def inner_forward_impl(self, x: Tensor, quant_weight: Tensor, quant_bias: Tensor | None) -> Tensor:
+        """Convolve with the weights Brevitas quantized."""
+        return _convolve(self, x, getattr(quant_weight, "value", quant_weight))
+
+
+class QuantDense(_FastWeights, qnn.QuantLinear):
+    """A dense layer with quantized weights."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Multiply by quantized weights."""
+        if self.plain or self.export_mode:
+            out: Tensor = super().forward(features)
+            return out
+        return functional.linear(features, self.quantized_weight(), self.bias)
+
+
+def convolution(channels_in: int, channels_out: int, kernel: int, bits: int | None, **options: Any) -> nn.Conv1d:
+    """Return a convolution without bias, padded by ``dilation * (kernel - 1) / 2`` on both sides.
+
+    Quantized weights have one scale for the tensor: ``s clip(round(w / s), -n, n)`` with ``n = 2^(bits - 1) - 1`` and
+    ``s = max |w| / n``.
+    """
+    options["padding"] = options.get("dilation", 1) * (kernel - 1) // 2
+    if bits is None:
+        return FloatConvolution(channels_in, channels_out, kernel, bias=False, **options)
+    layer = QuantConvolution(
+        channels_in,
+        channels_out,
+        kernel,
+        bias=False,
+        weight_quant=Int8WeightPerTensorFloat,
+        weight_bit_width=bits,
+        **options,
+    )
+    layer.weight_bits = bits
+    return layer
+
+
+def dense(features_in: int, features_out: int, bits: int | None, *, bias: bool) -> nn.Linear:
+    """Return a dense layer; weights are quantized as those of ``convolution``, the bias is float."""
+    if bits is None:
+        return nn.Linear(features_in, features_out, bias=bias)
+    layer = QuantDense(
+        features_in, features_out, bias=bias, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=bits
+    )
+    layer.weight_bits = bits
+    return layer
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalization over (batch, features), (batch, channels, length) or (batch, channels, 1, length)."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in (2, 3, 4):
+            raise ValueError(f"got a tensor of {input.dim()} dimensions; 2, 3 or 4 are allowed")
+
+
+class Quantizer(qnn.QuantIdentity):
+    """Quantize activations with one learned threshold t.
+
+        unsigned: y = s clip(round(x / s), 0, 2^bits - 1),               s = |t| / (2^bits - 1)
+        signed:   y = s clip(round(x / s), -2^(bits-1), 2^(bits-1) - 1), s = |t| / 2^(bits-1)
+
+    The threshold starts at a given value rather than at a statistic of the first batches, so that a run that is
+    interrupted in its first steps goes on exactly.
+
+    Args:
+        bits: Number of bits.
+        signed: Whether values can be negative.
+        threshold: Initial t.
+
+    Attributes:
+        plain: Whether to compute through Brevitas.
+    """
+
+    plain = False
+
+    def __init__(self, bits: int, *, signed: bool, threshold: float) -> None:
+        super().__init__(
+            act_quant=Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat,
+            bit_width=bits,
+            scaling_impl_type=ScalingImplType.PARAMETER,
+            scaling_init=threshold,
+        )
+        self.bits = bits
+        self.low, self.high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+    @property
+    def threshold(self) -> nn.Parameter:
+        """The learned threshold, a scalar."""
+        value = self.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl.value
+        assert isinstance(value, nn.Parameter)
+        return value
+
+    @property
+    def scale(self) -> Tensor:
+        """The step s between levels."""
+        return self.threshold.abs().clamp_min(SMALLEST_SCALE) / max(-self.low, self.high + (self.low < 0))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Quantize."""
+        if self.plain or self.export_mode:
+            out: Tensor = super().forward(values)
+            return out
+        return quantize(values, self.scale, self.low, self.high)
+
+
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "hardswish": functional.hardswish,
+}
+"""The activation functions of ``models.blocks.ACTIVATIONS``."""
+
+
+class Activation(nn.Module):
+    """An activation function and its quantizer.
+
+    Args:
+        function: A name of ``ACTIVATION_FUNCTIONS``.
+        bits: Bits of the quantizer; None for none.
+        signed: Whether values can be negative.
+    """
+
+    def __init__(self, function: str, bits: int | None, *, signed: bool = False) -> None:
+        super().__init__()
+        self.function = ACTIVATION_FUNCTIONS[function]
+        self.quantizer = optional_quantizer(bits, signed=signed)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Activate and quantize."""
+        out: Tensor = self.quantizer(self.function(signal))
+        return out
+
+
+def optional_quantizer(bits: int | None, *, signed: bool, factor: float = 1.0) -> nn.Module:
+    """Return a quantizer whose threshold starts at ``factor`` times ``initial_threshold``; none without bits."""
+    if bits is None:
+        return nn.Identity()
+    return Quantizer(bits, signed=signed, threshold=factor * initial_threshold(bits))
+
+
+def max_pool(signal: Tensor, length: int) -> Tensor:
+    """Return the maximum of each ``length`` steps; a last incomplete window is dropped."""
+    if length == 1:
+        return signal
+    if signal.dim() == 3:
+        return functional.max_pool1d(signal, length)
+    return functional.max_pool2d(signal, (1, length))
+
+
+def compute_plainly(network: nn.Module, plain: bool = True) -> None:
+    """Make every quantizer of a network compute through Brevitas (``plain``) or the fast way, which is equal."""
+    for module in network.modules():
+        if isinstance(module, _FastWeights | Quantizer):
+            module.plain = plain
+
+
+def on_one_row(frames: Tensor) -> Tensor:
+    """Return (batch, channels, length) as (batch, channels, 1, length) in channels-last memory."""
+    return frames.unsqueeze(2).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,80 @@
+"""Weights carried from one network to another of the same shape and other bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.errors import SpecError
+from bacalhaunet.models.layers import Quantizer
+
+_THRESHOLD = ".scaling_impl.value"
+
+
+def transfer_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load the weights of a network of the same shape, whatever its bits.
+
+    Thresholds of quantizers that only the target has stay as they are (``calibrate`` sets them from frames); those
+    that only the source has are dropped.
+
+    Args:
+        network: The target.
+        state: ``state_dict()`` of the source.
+
+    Raises:
+        SpecError: If the two networks differ in more than their quantizers.
+    """
+    own = network.state_dict()
+    wanted = {name for name in own if not name.endswith(_THRESHOLD)}
+    given = {name for name in state if not name.endswith(_THRESHOLD)}
+    differing = sorted(wanted ^ given) or sorted(n for n in wanted if own[n].shape != state[n].shape)
+    if differing:
+        raise SpecError(
+            f"the weights belong to another network: {', '.join(differing[:4])} and {max(len(differing) - 4, 0)} more",
+            allowed="a network with the same blocks, kernels and channels",
+        )
+    network.load_state_dict({**own, **{name: value for name, value in state.items() if name in own}})
+
+
+def calibrate(network: nn.Module, frames: Tensor) -> None:
+    """Set the threshold of every activation quantizer to the one of least squared error on ``frames``, in order.
+
+    Each quantizer is set with those before it already quantizing. Weights and BatchNorm statistics stay as they are.
+
+    Args:
+        network: A network with trained weights, for example from ``transfer_state``.
+        frames: float32 (batch, 2, length); a few hundred frames are enough.
+    """
+    training = network.training
+    network.eval()
+    handles = [
+        module.register_forward_pre_hook(_set_threshold)
+        for module in network.modules()
+        if isinstance(module, Quantizer)
+    ]
+    try:
+        with torch.no_grad():
+            network(frames)
+    finally:
+        for handle in handles:
+            handle.remove()
+        network.train(training)
+
+
+def _set_threshold(quantizer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Search the threshold among 64 shares of the largest magnitude."""
+    assert isinstance(quantizer, Quantizer)
+    values = inputs[0].detach().flatten()
+    values = values[:: max(1, values.numel() // 200_000)]
+    largest = float(values.abs().max())
+    if largest == 0:
+        return
+    steps = max(-quantizer.low, quantizer.high)
+    errors = {}
+    for share in torch.linspace(1 / 64, 1, 64).tolist():
+        scale = share * largest / steps
+        levels = (values / scale).round().clamp(quantizer.low, quantizer.high)
+        errors[share] = float((levels * scale - values).square().sum())
+    quantizer.threshold.fill_(largest * min(errors, key=errors.__getitem__))
