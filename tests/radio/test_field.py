@@ -92,13 +92,15 @@ def transparent(**changes: object) -> ReceiverConfig:
 @pytest.mark.parametrize("snr_db", [-6, 12])
 def test_in_band_snr_is_the_label_in_every_class_and_channel(name: str, snr_db: int) -> None:
     source = Field(FieldConfig(receiver=transparent()))
-    made = source.explained(name, snr_db, 96, seed=SEED)
+    made = source.explained(name, snr_db, 192, seed=SEED)
     x, s = torch.complex(made.frames[:, 0], made.frames[:, 1]), made.received
     gain = (s.conj() * x).sum(1, keepdim=True) / (s.conj() * s).sum(1, keepdim=True)
     noise_density = (x - gain * s).abs().square().mean(1)  # per cycle a sample
     # The signal's power is 1 over the block and nearly so over the frame; the noise is measured against the block's.
-    in_band = gain[:, 0].abs().square() / (noise_density * made.truth["bandwidth"])
-    assert abs(10 * torch.log10(in_band).median().item() - snr_db) < 0.3
+    # The fitted gain carries 1/1024 of the noise's power itself.
+    power = gain[:, 0].abs().square() - noise_density / (s.conj() * s).sum(1).real
+    in_band = power / (noise_density * made.truth["bandwidth"])
+    assert abs(10 * torch.log10(in_band.mean()).item() - snr_db) < 0.35  # standard error 0.08 dB at -6 dB
 
 
 def test_noise_class_is_label_24_gaussian_and_white_behind_an_open_filter() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from bacalhaunet.radio.field import Field
 from bacalhaunet.radio.field_config import FM_SERVICES, AnalogConfig, AudioConfig, FieldConfig
+from bacalhaunet.radio.field_draws import Draws
 from bacalhaunet.radio.field_messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages, harmonics
 from bacalhaunet.radio.random_streams import FrameStreams
 
@@ -142,10 +143,10 @@ def test_pauses_leave_the_bare_carrier_in_their_share_of_frames() -> None:
 def messages(music: bool, count: int = 400, **audio: object) -> tuple[np.ndarray, float]:
     """Waveforms of a 3400 Hz service and their rate."""
     index = torch.arange(count)
-    streams = FrameStreams(SEED, torch.full_like(index, 19), torch.zeros(count), index)
+    draws = Draws(FrameStreams(SEED, torch.full_like(index, 19), torch.zeros(count), index))
     made = Messages(AudioConfig(speech_share=0.0 if music else 1.0, **audio), torch.device("cpu"))
     high, low = torch.full((count,), 3400.0), torch.full((count,), 50.0)
-    spectrum = made.spectra(low, high, torch.full((count,), music), torch.zeros(count), streams)
+    spectrum = made.spectra(low, high, torch.full((count,), music), torch.zeros(count), draws)
     return torch.fft.irfft(spectrum, n=AUDIO_LENGTH).numpy(), 3400 * AUDIO_OVERSAMPLING
 
 

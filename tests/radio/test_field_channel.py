@@ -10,6 +10,7 @@ import torch
 
 from bacalhaunet.radio.field import Field
 from bacalhaunet.radio.field_config import FadingConfig, FieldConfig, ReceiverConfig
+from bacalhaunet.radio.field_draws import Draws
 from bacalhaunet.radio.field_fading import PROFILES, Fading
 from bacalhaunet.radio.field_receiver import noise_power
 from bacalhaunet.radio.field_signal import BLOCK_LENGTH, interpolate
@@ -18,9 +19,9 @@ from bacalhaunet.radio.random_streams import FrameStreams
 SEED = 11
 
 
-def streams(count: int) -> FrameStreams:
+def draws(count: int) -> Draws:
     index = torch.arange(count)
-    return FrameStreams(SEED, torch.zeros_like(index), torch.zeros(count), index)
+    return Draws(FrameStreams(SEED, torch.zeros_like(index), torch.zeros(count), index))
 
 
 def with_receiver(**changes: object) -> Field:
@@ -43,12 +44,12 @@ def test_profiles_have_the_published_delay_spread(name: str, nanoseconds: float)
 def test_scattered_paths_have_the_profile_and_unit_mean_power(name: str) -> None:
     count = 2000
     fading = Fading(FadingConfig(0.0, 1.0, profiles=(name,)), torch.device("cpu"))
-    response, kind = fading.response(torch.full((count,), 2e6), streams(count))
+    response, kind = fading.response(torch.full((count,), 2e6), draws(count))
     assert (kind == 2).all()
     delay, level = (np.asarray(values, dtype=float) for values in PROFILES[name])
     power = 10 ** (level / 10) / (10 ** (level / 10)).sum()
     middle = torch.fft.fftshift(response, dim=1)[:, BLOCK_LENGTH // 8 : -BLOCK_LENGTH // 8].numpy()
-    # The correlation over frequency is the Fourier transform of the profile (Bello, IEEE Trans. Commun. Syst. 11, 1963).
+    # The correlation over frequency is the Fourier transform of the profile (Bello, 1963).
     for lag in (0, 40, 160, 480):
         measured = (middle[:, lag:] * middle[:, : middle.shape[1] - lag].conj()).mean()
         wanted = (power * np.exp(-2j * np.pi * lag / BLOCK_LENGTH * 2e6 * delay * 1e-9)).sum()
@@ -57,7 +58,7 @@ def test_scattered_paths_have_the_profile_and_unit_mean_power(name: str) -> None
 
 def test_rayleigh_amplitudes_are_rayleigh_and_rician_ones_are_steadier() -> None:
     def spread(config: FadingConfig) -> float:
-        response, _ = Fading(config, torch.device("cpu")).response(torch.full((4000,), 1e5), streams(4000))
+        response, _ = Fading(config, torch.device("cpu")).response(torch.full((4000,), 1e5), draws(4000))
         power = response[:, 0].abs().square()
         return (power.var() / power.mean() ** 2).item()
 
@@ -68,7 +69,7 @@ def test_rayleigh_amplitudes_are_rayleigh_and_rician_ones_are_steadier() -> None
 
 
 def test_a_single_path_changes_nothing() -> None:
-    response, kind = Fading(FadingConfig(0.0, 0.0), torch.device("cpu")).response(torch.full((8,), 1e6), streams(8))
+    response, kind = Fading(FadingConfig(0.0, 0.0), torch.device("cpu")).response(torch.full((8,), 1e6), draws(8))
     assert (kind == 0).all()
     torch.testing.assert_close(response, torch.ones_like(response))
 

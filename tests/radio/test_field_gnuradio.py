@@ -12,6 +12,7 @@ import torch
 
 from bacalhaunet.radio.field import Field
 from bacalhaunet.radio.field_config import AnalogConfig, AudioConfig, DigitalConfig, FieldConfig, Service
+from bacalhaunet.radio.field_draws import Draws
 from bacalhaunet.radio.field_messages import AUDIO_OVERSAMPLING, Messages
 from bacalhaunet.radio.random_streams import FrameStreams
 
@@ -53,10 +54,10 @@ def ours(name: str) -> np.ndarray:
 def audio(sample_rate: float, length: int = 200_000) -> np.ndarray:
     """A long message of the same voices: messages one after another, faded at their joints, at ``sample_rate``."""
     index = torch.arange(2000)
-    streams = FrameStreams(SEED + 1, torch.full_like(index, 19), torch.zeros(len(index)), index)
+    draws = Draws(FrameStreams(SEED + 1, torch.full_like(index, 19), torch.zeros(len(index)), index))
     low, high = torch.full((len(index),), 300.0), torch.full((len(index),), 3000.0)
     messages = Messages(AudioConfig(), torch.device("cpu"))
-    spectrum = messages.spectra(low, high, torch.zeros(len(index), dtype=torch.bool), torch.zeros(len(index)), streams)
+    spectrum = messages.spectra(low, high, torch.zeros(len(index), dtype=torch.bool), torch.zeros(len(index)), draws)
     parts = []
     points = round(1024 * sample_rate / (3000 * AUDIO_OVERSAMPLING))
     for row in torch.fft.irfft(spectrum, n=points).numpy():

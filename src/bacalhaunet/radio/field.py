@@ -4,7 +4,8 @@ A block is transmitted, goes through multipath, is scaled to unit power, turned 
 noise by the in-band SNR (``field_receiver.noise_power``), passes tuner, converter and filter, is cut to a frame and
 scaled to unit power. The SNR label therefore holds for the frame as received, after fading.
 
-Frames are made in tiles of 16, shared between torch's threads; on a GPU a tile is a few thousand frames.
+Frames are made in tiles of 24, shared between torch's threads; no array that is computed on in a tile reaches the size
+at which torch would split it between threads of its own. On a GPU a tile is a few thousand frames.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.field_analog import AnalogTransmitter
 from bacalhaunet.radio.field_config import FieldConfig, check_field_config
 from bacalhaunet.radio.field_digital import DigitalTransmitter
+from bacalhaunet.radio.field_draws import Draws
 from bacalhaunet.radio.field_fading import Fading
 from bacalhaunet.radio.field_receiver import Receiver, noise_power
 from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal
@@ -30,7 +32,7 @@ from bacalhaunet.radio.random_streams import FrameStreams
 NOISE_NAME = "noise"
 """Name of the class of frames without a signal; its label is 24."""
 
-_TILE_CPU, _TILE_GPU = 16, 8192
+_TILE_CPU, _TILE_GPU = 24, 8192
 
 
 class _Kind(IntEnum):
@@ -115,13 +117,13 @@ class Field:
         """
         modulation, snr_db, index = (value.to(self.device) for value in (modulation, snr_db, index))
         self._check(modulation, snr_db, index)
-        streams = FrameStreams(seed, modulation, snr_db, index)
+        draws = Draws(FrameStreams(seed, modulation, snr_db, index))
         out = torch.empty(len(modulation), 2, FRAME_LENGTH, device=self.device)
         tiles = list(self._tiles(modulation))
 
         def make(tile: tuple[_Kind, Tensor, int]) -> None:
             kind, rows, wanted = tile
-            out[rows[:wanted]] = self._tile(kind, streams.pick(rows), modulation[rows], snr_db[rows]).frames[:wanted]
+            out[rows[:wanted]] = self._tile(kind, draws.pick(rows), modulation[rows], snr_db[rows]).frames[:wanted]
 
         threads = min(torch.get_num_threads(), len(tiles)) if self.device.type == "cpu" else 1
         if threads > 1:
@@ -149,10 +151,10 @@ class Field:
         label = torch.full((count,), self.modulations.index(name), device=self.device)
         snrs = torch.full((count,), float(snr_db), device=self.device)
         index = torch.arange(first, first + count, device=self.device)
-        streams = FrameStreams(seed, label, snrs, index)
+        draws = Draws(FrameStreams(seed, label, snrs, index))
         parts: list[tuple[FieldFrames, int]] = []
         for kind, rows, wanted in self._tiles(label):
-            parts.append((self._tile(kind, streams.pick(rows), label[rows], snrs[rows]), wanted))
+            parts.append((self._tile(kind, draws.pick(rows), label[rows], snrs[rows]), wanted))
         keys = parts[0][0].truth
         return FieldFrames(
             torch.cat([part.frames[:wanted] for part, wanted in parts]),
@@ -161,40 +163,40 @@ class Field:
         )
 
     @torch.no_grad()
-    def _tile(self, kind: _Kind, streams: FrameStreams, labels: Tensor, snr_db: Tensor) -> FieldFrames:
-        signal = self._transmit(kind, labels, streams)
-        response, fading = self._fading.response(signal.sample_rate_hz, streams)
+    def _tile(self, kind: _Kind, draws: Draws, labels: Tensor, snr_db: Tensor) -> FieldFrames:
+        signal = self._transmit(kind, labels, draws)
+        response, fading = self._fading.response(signal.sample_rate_hz, draws)
         faded = torch.fft.ifft(torch.fft.fft(signal.samples) * response)
         power = (faded.real**2 + faded.imag**2).mean(1)
         faded = faded * power.clamp_(min=1e-30).rsqrt_()[:, None]
-        turned = faded * self._receiver.rotation(signal, streams)
+        turned = faded * self._receiver.rotation(signal, draws)
         level = noise_power(snr_db.to(torch.float32), signal.bandwidth).sqrt_()
         if kind is _Kind.NOISE:
             level = torch.ones_like(level)
-        frames = self._receiver.receive(turned + self._receiver.noise(streams) * level[:, None], signal, streams)
+        frames = self._receiver.receive(turned + self._receiver.noise(draws) * level[:, None], signal, draws)
         truth = dict(signal.truth, bandwidth=signal.bandwidth, occupied=signal.occupied, centre=signal.centre)
         truth |= {"sample_rate_hz": signal.sample_rate_hz, "samples_per_symbol": signal.samples_per_symbol}
         truth |= {"rolloff": signal.rolloff, "fading": fading}
         return FieldFrames(frames, faded[:, MARGIN : MARGIN + FRAME_LENGTH], truth)
 
-    def _transmit(self, kind: _Kind, labels: Tensor, streams: FrameStreams) -> FieldSignal:
+    def _transmit(self, kind: _Kind, labels: Tensor, draws: Draws) -> FieldSignal:
         match kind:
             case _Kind.LINEAR:
-                return self._digital.linear(labels, streams)
+                return self._digital.linear(labels, draws)
             case _Kind.GMSK:
-                return self._digital.gmsk(streams)
+                return self._digital.gmsk(draws)
             case _Kind.AM:
-                return self._analog.amplitude_modulated(labels, streams)
+                return self._analog.amplitude_modulated(labels, draws)
             case _Kind.SSB:
-                return self._analog.single_sideband(labels, streams)
+                return self._analog.single_sideband(labels, draws)
             case _Kind.FM:
-                return self._analog.frequency_modulated(streams)
+                return self._analog.frequency_modulated(draws)
             case _Kind.NOISE:
-                return self._silence(streams)
+                return self._silence(draws)
 
-    def _silence(self, streams: FrameStreams) -> FieldSignal:
+    def _silence(self, draws: Draws) -> FieldSignal:
         """No signal; the channel filter is as wide as one about a digital signal would be."""
-        signal = self._digital.gmsk(streams)
+        signal = self._digital.gmsk(draws)
         signal.samples = torch.zeros(len(signal.bandwidth), BLOCK_LENGTH, dtype=torch.complex64, device=self.device)
         return signal
 

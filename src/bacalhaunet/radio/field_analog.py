@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.radio.field_config import AnalogConfig, AudioConfig, Service
-from bacalhaunet.radio.field_draws import Stream, amplitude, between, choice, phasor
+from bacalhaunet.radio.field_draws import Choice, Draws, amplitude, between, choice, phasor
 from bacalhaunet.radio.field_messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages
 from bacalhaunet.radio.field_signal import BLOCK_LENGTH, FieldSignal, interpolate
 from bacalhaunet.radio.modulations import by_name
-from bacalhaunet.radio.random_streams import FrameStreams
 
 UPSAMPLING = 4
 """Grid points per audio sample before the resampling to the frame's own rate."""
@@ -60,28 +59,26 @@ class AnalogTransmitter:
         self._time = torch.arange(BLOCK_LENGTH, device=device, dtype=torch.float32)
         self._dsb_carrier, self._ssb_carrier = by_name("AM-DSB-WC").label, by_name("AM-SSB-WC").label
 
-    def _sample_rate(self, bandwidth_hz: Tensor, streams: FrameStreams) -> Tensor:
+    def _sample_rate(self, bandwidth_hz: Tensor, draws: Draws) -> Tensor:
         """Sample rate in Hz: log-normal about samples_per_bandwidth times the bandwidth."""
         config = self.config
-        ratio = config.samples_per_bandwidth * torch.exp(
-            streams.normal(Stream.SERVICE, 1)[:, 0] * config.bandwidth_spread
-        )
+        ratio = config.samples_per_bandwidth * torch.exp(draws.spread() * config.bandwidth_spread)
         return bandwidth_hz * ratio.clamp(*config.samples_per_bandwidth_range)
 
     def _paused(self, u: Tensor) -> Tensor:
         """1 in frames with a message, 0 in pauses of a transmission with a carrier."""
         return (u >= self._audio.pause_share).to(torch.float32)
 
-    def amplitude_modulated(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
+    def amplitude_modulated(self, labels: Tensor, draws: Draws) -> FieldSignal:
         """AM-DSB-WC: s = 1 + a m(t), AM-DSB-SC: s = m(t); m real with max |m| = 1 over the message, a the depth.
 
         The bandwidth of the in-band SNR is 2 W, W the highest audio frequency.
         """
-        u = streams.uniform(Stream.SERVICE, 4)
+        u = draws.choices(Choice.SERVICE)
         low, high, music, _, emphasis, _ = self._am.pick(u[:, 0])
         bandwidth_hz = 2 * high
-        sample_rate = self._sample_rate(bandwidth_hz, streams)
-        spectrum = self._messages.spectra(low, high, music > 0.5, emphasis, streams)
+        sample_rate = self._sample_rate(bandwidth_hz, draws)
+        spectrum = self._messages.spectra(low, high, music > 0.5, emphasis, draws)
         grid = torch.fft.irfft(spectrum, n=_GRID_LENGTH)
         message = _resample(grid, high, sample_rate) / _peak(grid)
         depth = between(u[:, 1], self.config.modulation)
@@ -92,19 +89,19 @@ class AnalogTransmitter:
         signal.truth = {"depth": torch.where(carrier, depth, torch.zeros_like(depth)), "audio_high_hz": high}
         return signal
 
-    def single_sideband(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
+    def single_sideband(self, labels: Tensor, draws: Draws) -> FieldSignal:
         """SSB: s = c + (1 - c) a (m + j H[m]), conjugated for the lower sideband; peak envelope 1 at a = 1.
 
         c is the carrier relative to the peak envelope: AM-SSB-WC full (H3E) or reduced (R3E), AM-SSB-SC suppressed
         (J3E), where a = 1. The bandwidth of the in-band SNR is that of the audio, W minus its lowest frequency.
         """
         config = self.config
-        u = streams.uniform(Stream.SERVICE, 4)
-        v = streams.uniform(Stream.MODULATOR, 6)
+        u = draws.choices(Choice.SERVICE)
+        v = draws.choices(Choice.MODULATOR)
         low, high, music, _, emphasis, _ = self._ssb.pick(u[:, 0])
         bandwidth_hz = high - low
-        sample_rate = self._sample_rate(bandwidth_hz, streams)
-        half = self._messages.spectra(low, high, music > 0.5, emphasis, streams)
+        sample_rate = self._sample_rate(bandwidth_hz, draws)
+        half = self._messages.spectra(low, high, music > 0.5, emphasis, draws)
         whole = torch.zeros(len(labels), _GRID_LENGTH, dtype=torch.complex64, device=labels.device)
         whole[:, : half.shape[1]] = half
         grid = torch.fft.ifft(whole)
@@ -134,20 +131,20 @@ class AnalogTransmitter:
         signal.occupied = torch.where(has_carrier, 2 * middle.abs() + signal.occupied * 0.1, signal.occupied)
         signal.truth = {"carrier_frequency": shift}
 
-    def frequency_modulated(self, streams: FrameStreams) -> FieldSignal:
+    def frequency_modulated(self, draws: Draws) -> FieldSignal:
         """FM: s = exp(j 2 pi D sum_n m(n) / fs), D the peak deviation, max |m| = 1 over the message.
 
         The stereo multiplex is m = 0.9 (M + r S cos(2 w t)) / (1 + r) + 0.1 cos(w t), w the pilot. The bandwidth of
         the in-band SNR is Carson's, 2 (D + W).
         """
-        u = streams.uniform(Stream.SERVICE, 4)
-        v = streams.uniform(Stream.MODULATOR, 6)
+        u = draws.choices(Choice.SERVICE)
+        v = draws.choices(Choice.MODULATOR)
         low, high, music, rated, emphasis, stereo = self._fm.pick(u[:, 0])
         level = between(u[:, 1], self.config.modulation)
         highest = torch.where(stereo > 0.5, torch.full_like(high, STEREO_HIGHEST_HZ), high)
         bandwidth_hz = 2 * (rated * level + highest)
-        sample_rate = self._sample_rate(bandwidth_hz, streams)
-        grid = torch.fft.irfft(self._messages.spectra(low, high, music > 0.5, emphasis, streams), n=_GRID_LENGTH)
+        sample_rate = self._sample_rate(bandwidth_hz, draws)
+        grid = torch.fft.irfft(self._messages.spectra(low, high, music > 0.5, emphasis, draws), n=_GRID_LENGTH)
         active = (self._paused(u[:, 2]) / _peak(grid)[:, 0])[:, None]
         total = _resample(grid, high, sample_rate) * active
         difference = _resample(grid, high, sample_rate, offset=_GRID_LENGTH // 4) * active

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from bacalhaunet.radio.constellations import BUILDERS, constellation
 from bacalhaunet.radio.field_config import DigitalConfig
-from bacalhaunet.radio.field_draws import Stream, between, log_between, phasor
+from bacalhaunet.radio.field_draws import Choice, Draws, Stream, between, log_between, phasor
 from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal, interpolate
 from bacalhaunet.radio.modulations import by_name
-from bacalhaunet.radio.random_streams import FrameStreams
 
 SYMBOLS = 336
 """Symbols of a block; a block at 4 samples a symbol uses 320. The sequence is periodic, without an edge."""
@@ -75,17 +74,17 @@ class DigitalTransmitter:
         self._gmsk_frequency = rate
         self._gmsk_window = torch.sinc(rate) * torch.sinc(rate / GRID)
 
-    def _rate(self, streams: FrameStreams) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _rate(self, draws: Draws) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Samples a symbol, symbol rate in Hz, timing in grid steps and a spare uniform, each (B,)."""
         config = self.config
-        u = streams.uniform(Stream.PULSE, 8)
-        error = streams.normal(Stream.PULSE, 1)[:, 0] * config.rate_error
+        u = draws.choices(Choice.PULSE)
+        error = draws.spread() * config.rate_error
         low, high = config.samples_per_symbol_range
         locked = (config.samples_per_symbol * (1 + error)).clamp(4.0, 16.0)
         rate = torch.where(u[:, 0] < config.locked_share, locked, log_between(u[:, 1], (low, high)))
         return rate, log_between(u[:, 2], config.symbol_rate_hz), 6 + GRID * u[:, 3], u[:, 4]
 
-    def linear(self, labels: Tensor, streams: FrameStreams) -> FieldSignal:
+    def linear(self, labels: Tensor, draws: Draws) -> FieldSignal:
         """Linear: s(t) = sum_k c_k h(t - kT), h a root-raised cosine; for OQPSK the imaginary part comes T/2 later.
 
         The bandwidth of the in-band SNR is the symbol rate 1/T, the noise bandwidth of the matched filter: the
@@ -93,11 +92,11 @@ class DigitalTransmitter:
 
         Args:
             labels: Class of each frame, int64 (B,); any linear class.
-            streams: Their random numbers.
+            draws: Their random numbers.
         """
-        rate, symbol_rate, start, u_rolloff = self._rate(streams)
+        rate, symbol_rate, start, u_rolloff = self._rate(draws)
         rolloff = between(u_rolloff, self.config.rolloff)
-        uniform = streams.uniform(Stream.SYMBOLS, SYMBOLS)
+        uniform = draws.uniform(Stream.SYMBOLS, SYMBOLS)
         order = self._order[labels][:, None]
         number = torch.minimum((uniform * order), order - 1).to(torch.int64)
         spectrum = torch.fft.fft(self._points[labels].gather(1, number))
@@ -124,15 +123,15 @@ class DigitalTransmitter:
             truth={"symbol_instant": _first_instant(start, rate)},
         )
 
-    def gmsk(self, streams: FrameStreams) -> FieldSignal:
+    def gmsk(self, draws: Draws) -> FieldSignal:
         """GMSK: s(t) = exp(j pi/2 sum_k a_k q(t - kT)), q' a bit-long rectangle through a Gaussian of bandwidth BT/T.
 
         The Gaussian: H(f) = exp(-(ln 2 / 2) (f / B)^2) (Murota and Hirade, IEEE Trans. Commun. 29, 1981). The
         bandwidth of the in-band SNR is the bit rate 1/T.
         """
-        rate, symbol_rate, start, u_bt = self._rate(streams)
+        rate, symbol_rate, start, u_bt = self._rate(draws)
         bt = between(u_bt, self.config.gmsk_bt)
-        uniform = streams.uniform(Stream.SYMBOLS, SYMBOLS)
+        uniform = draws.uniform(Stream.SYMBOLS, SYMBOLS)
         bits = torch.where(uniform < 0.5, -1.0, 1.0)
         spectrum = torch.fft.fft(bits)[:, self._gmsk_bins % SYMBOLS]
         gaussian = torch.exp((self._gmsk_frequency / bt[:, None]) ** 2 * (-math.log(2) / 2))

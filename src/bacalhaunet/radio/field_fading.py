@@ -9,9 +9,8 @@ from torch import Tensor
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.field_config import FadingConfig
-from bacalhaunet.radio.field_draws import Stream, between, choice
+from bacalhaunet.radio.field_draws import Choice, Draws, between, choice
 from bacalhaunet.radio.field_signal import BLOCK_LENGTH
-from bacalhaunet.radio.random_streams import FrameStreams
 
 PROFILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     # 3GPP TS 36.101, tables B.2.1-2 to B.2.1-4
@@ -55,7 +54,7 @@ class Fading:
         self._delays, self._scales = delays.to(device), scales.to(device)
         self._taps = torch.arange(-_BEFORE, _TAPS - _BEFORE, device=device, dtype=torch.float32)
 
-    def response(self, sample_rate_hz: Tensor, streams: FrameStreams) -> tuple[Tensor, Tensor]:
+    def response(self, sample_rate_hz: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """H[k] = DFT of h[n] = sum_l g_l sinc(n - tau_l fs), and the kind of channel.
 
         Scattered paths are g_l ~ CN(0, p_l); with a line of sight of factor K they weigh 1 / (K + 1) and a path of
@@ -63,14 +62,14 @@ class Fading:
 
         Args:
             sample_rate_hz: fs of each frame, (B,).
-            streams: Random numbers of the frames.
+            draws: Random numbers of the frames.
 
         Returns:
             complex64 (B, BLOCK_LENGTH); and int64 (B,): 0 one path, 1 Rician, 2 Rayleigh.
         """
         config = self.config
-        u = streams.uniform(Stream.FADING, 4)
-        gains = streams.normal(Stream.PATHS, 2 * _PATHS) * math.sqrt(0.5)
+        u = draws.choices(Choice.FADING)
+        gains = draws.paths() * math.sqrt(0.5)
         profile = choice(u[:, 0], len(self._delays))
         rician = u[:, 1] < config.rician_share
         rayleigh = ~rician & (u[:, 1] < config.rician_share + config.rayleigh_share)

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.radio.field_config import AudioConfig
-from bacalhaunet.radio.field_draws import Stream, amplitude, between, choice, log_between, plus_minus
-from bacalhaunet.radio.random_streams import FrameStreams
+from bacalhaunet.radio.field_draws import Choice, Draws, Stream, amplitude, between, choice, log_between, plus_minus
 
 AUDIO_LENGTH = 1024
 """Audio samples of a message."""
@@ -41,9 +40,7 @@ class Messages:
         self._time = torch.arange(AUDIO_LENGTH, device=device, dtype=torch.float32) - AUDIO_LENGTH / 2
         self._bins = torch.arange(AUDIO_LENGTH // 2 + 1, device=device, dtype=torch.float32)
 
-    def spectra(
-        self, audio_low: Tensor, audio_high: Tensor, music: Tensor, emphasis: Tensor, streams: FrameStreams
-    ) -> Tensor:
+    def spectra(self, audio_low: Tensor, audio_high: Tensor, music: Tensor, emphasis: Tensor, draws: Draws) -> Tensor:
         """One-sided spectra of the messages.
 
         Args:
@@ -51,17 +48,17 @@ class Messages:
             audio_high: Highest audio frequency W in Hz, (B,); the audio rate is AUDIO_OVERSAMPLING W.
             music: Whether the service carries music, bool (B,).
             emphasis: Time constant of the pre-emphasis in s, (B,).
-            streams: Random numbers of the frames.
+            draws: Random numbers of the frames.
 
         Returns:
             complex64 (B, AUDIO_LENGTH / 2 + 1), zero outside the band; the mean is removed.
         """
-        u = streams.uniform(Stream.VOICES, 32)
+        u = draws.choices(Choice.VOICES)
         speech = ~music | (u[:, 0] < self.config.speech_share)
         voiced = u[:, 1] < self.config.voiced_share
         rate = audio_high * AUDIO_OVERSAMPLING
         time = self._time / rate[:, None]
-        breath = streams.normal(Stream.BREATH, AUDIO_LENGTH)
+        breath = draws.normal(Stream.BREATH, AUDIO_LENGTH)
         talk = self._speech_source(u, voiced, time, audio_high, breath)
         tune = self._music_source(u, time, audio_high, breath)
         spectrum = torch.fft.rfft(torch.where(speech[:, None], talk, tune))

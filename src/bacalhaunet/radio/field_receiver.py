@@ -9,10 +9,9 @@ from torch import Tensor
 
 from bacalhaunet.radio.field_config import ReceiverConfig
 from bacalhaunet.radio.field_digital import root_raised_cosine
-from bacalhaunet.radio.field_draws import Stream, amplitude, between, choice, phasor, plus_minus
+from bacalhaunet.radio.field_draws import Choice, Draws, Stream, amplitude, between, choice, phasor, plus_minus
 from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal
 from bacalhaunet.radio.modulations import FRAME_LENGTH
-from bacalhaunet.radio.random_streams import FrameStreams
 
 _PHASE_NOISE_AT_HZ = 10e3
 _SMALLEST = 1e-30
@@ -42,35 +41,35 @@ class Receiver:
         self._frequency = torch.fft.fftfreq(BLOCK_LENGTH, device=device)
         self._bits = torch.tensor(config.bits, device=device, dtype=torch.float32)
 
-    def rotation(self, signal: FieldSignal, streams: FrameStreams) -> Tensor:
+    def rotation(self, signal: FieldSignal, draws: Draws) -> Tensor:
         """exp(j (phi + 2 pi f n + w[n])), w a Wiener process: complex64 (B, BLOCK_LENGTH). Adds f to the truth."""
         config = self.config
-        u = streams.uniform(Stream.OSCILLATOR, 4)
+        u = draws.choices(Choice.OSCILLATOR)
         offset = plus_minus(u[:, 0], config.carrier_offset) * signal.bandwidth
         linewidth = torch.exp(between(u[:, 1], config.phase_noise_db) * (math.log(10) / 10))
         linewidth = linewidth * (2 * math.pi * _PHASE_NOISE_AT_HZ**2)
         spread = (linewidth * (2 * math.pi) / signal.sample_rate_hz).sqrt()
-        walk = torch.cumsum(streams.normal(Stream.PHASE_NOISE, BLOCK_LENGTH) * spread[:, None], 1)
+        walk = torch.cumsum(draws.normal(Stream.PHASE_NOISE, BLOCK_LENGTH) * spread[:, None], 1)
         signal.truth["carrier_offset"] = offset
         return phasor(self._time * (2 * math.pi * offset)[:, None] + walk + (2 * math.pi * u[:, 2])[:, None])
 
-    def noise(self, streams: FrameStreams) -> Tensor:
+    def noise(self, draws: Draws) -> Tensor:
         """Complex white noise of unit power: complex64 (B, BLOCK_LENGTH)."""
-        normal = streams.normal(Stream.NOISE, 2 * BLOCK_LENGTH)
+        normal = draws.normal(Stream.NOISE, 2 * BLOCK_LENGTH)
         return torch.complex(normal[:, :BLOCK_LENGTH], normal[:, BLOCK_LENGTH:]) * math.sqrt(0.5)
 
-    def receive(self, samples: Tensor, signal: FieldSignal, streams: FrameStreams) -> Tensor:
+    def receive(self, samples: Tensor, signal: FieldSignal, draws: Draws) -> Tensor:
         """Tuner, converter, filter, cut and scaling.
 
         Args:
             samples: Signal and noise, complex64 (B, BLOCK_LENGTH).
             signal: What was sent, for the widths of the filters.
-            streams: Random numbers of the frames.
+            draws: Random numbers of the frames.
 
         Returns:
             float32 (B, 2, FRAME_LENGTH), mean |x|^2 = 1 in each frame.
         """
-        u = streams.uniform(Stream.RECEIVER, 12)
+        u = draws.choices(Choice.RECEIVER)
         converted = self._convert(self._tune(samples, u), u)
         filtered = torch.fft.ifft(torch.fft.fft(converted) * self._filter(signal, u))
         frame = torch.view_as_real(filtered)[:, MARGIN : MARGIN + FRAME_LENGTH].transpose(1, 2).contiguous()
