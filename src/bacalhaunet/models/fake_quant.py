@@ -27,7 +27,7 @@ class _Quantize(torch.autograd.Function):
         return levels.mul_(scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         values, scale = ctx.saved_tensors
         ratio = torch.div(values, scale)
         levels = ratio.round().clamp_(ctx.low, ctx.high)

@@ -162,7 +162,8 @@ class Quantizer(qnn.QuantIdentity):
             scaling_init=threshold,
         )
         self.bits = bits
-        self.low, self.high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        self.low: int = -(2 ** (bits - 1)) if signed else 0
+        self.high: int = self.low + 2**bits - 1
 
     @property
     def threshold(self) -> nn.Parameter:
@@ -174,7 +175,8 @@ class Quantizer(qnn.QuantIdentity):
     @property
     def scale(self) -> Tensor:
         """The step s between levels."""
-        return self.threshold.abs().clamp_min(SMALLEST_SCALE) / max(-self.low, self.high + (self.low < 0))
+        scale: Tensor = self.threshold.abs().clamp_min(SMALLEST_SCALE) / max(-self.low, self.high)
+        return scale
 
     def forward(self, values: Tensor) -> Tensor:
         """Quantize."""

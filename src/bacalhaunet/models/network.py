@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from bacalhaunet.models.blocks import Block, ConvBlock, InvertedResidualBlock, SeparableBlock
 from bacalhaunet.models.layer_info import Stream
-from bacalhaunet.models.layers import Activation, BatchNorm, convolution, max_pool, on_one_row, optional_quantizer
+from bacalhaunet.models.layers import (
+    Activation,
+    BatchNorm,
+    Quantizer,
+    convolution,
+    max_pool,
+    on_one_row,
+    optional_quantizer,
+)
 from bacalhaunet.models.mobile import InvertedResidual
 from bacalhaunet.models.network_head import Head
 from bacalhaunet.models.spec import InputSpec, NetworkSpec
@@ -26,10 +34,7 @@ class InputStage(nn.Module):
         super().__init__()
         self.clip = spec.clip
         largest = 2.0 if spec.clip is None else max(-spec.clip[0], spec.clip[1])
-        self.quantizer = optional_quantizer(spec.bits, signed=True)
-        if spec.bits is not None:
-            with torch.no_grad():
-                self.quantizer.threshold.fill_(largest)
+        self.quantizer = nn.Identity() if spec.bits is None else Quantizer(spec.bits, signed=True, threshold=largest)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Clip and quantize."""

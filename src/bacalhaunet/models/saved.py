@@ -1,4 +1,7 @@
-"""Saved models: one safetensors file with weights, specification, labels and metrics. Loading executes nothing."""
+"""Saved models: weights as safetensors with the specification, labels and metrics in the header.
+
+Loading reads numbers and JSON and executes nothing. Pruned weights are zeros; they need no masks.
+"""
 
 from __future__ import annotations
 
@@ -14,88 +17,151 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bacalhaunet import __version__
 from bacalhaunet.errors import ModelFileError, SpecError
 from bacalhaunet.models.network import Network, build_network
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.outputs import whole_file
 
-FORMAT, FORMAT_VERSION = "bacalhaunet", "1"
+FORMAT, FORMAT_VERSION = "bacalhaunet model", 1
+_MADE_BY = "save_model, 'bacalhaunet train' or 'bacalhaunet prune'"
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a file holds.
+    """What a saved model holds.
 
     Attributes:
-        spec: The network's specification.
+        spec: What the network is.
         network: The network with its weights, in evaluation mode.
         labels: Class names by logit.
-        metrics: Figures measured when it was saved.
+        metrics: What was measured of it, and how it was made; plain JSON values.
     """
 
     spec: NetworkSpec
     network: Network
     labels: tuple[str, ...]
-    metrics: Mapping[str, Any]
+    metrics: dict[str, Any]
 
 
 def save_model(
     path: str | os.PathLike[str],
     network: nn.Module,
-    *,
     spec: NetworkSpec,
     labels: Sequence[str],
     metrics: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a network, whole or not at all.
+    """Write a network's weights with its specification, whole or not at all.
 
     Args:
-        path: The file; ``.safetensors``.
-        network: Built from ``spec``. Pruned weights are the zeros among its weights.
+        path: The file, by convention ``.safetensors``.
+        network: A network built from ``spec``; it is not changed.
         spec: Its specification.
-        labels: Class names by logit.
-        metrics: Figures to keep with it; plain JSON values.
+        labels: Class names by logit, one for each class.
+        metrics: Values JSON can hold.
+
+    Raises:
+        ModelFileError: If the labels or weights do not belong to the specification.
     """
-    metadata = {
+    if len(labels) != spec.classes:
+        raise ModelFileError(f"{len(labels)} labels for {spec.classes} classes", where=str(path))
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    _check_state(state, _expected_state(spec), str(path))
+    header = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": str(FORMAT_VERSION),
+        "bacalhaunet_version": __version__,
         "spec": spec.to_json(),
         "labels": json.dumps(list(labels)),
         "metrics": json.dumps(dict(metrics or {})),
     }
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with whole_file(path) as partial:
-        save_file(state, partial, metadata)
+        save_file(state, partial, metadata=header)
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:
     """Read a saved model.
 
     Raises:
-        ModelFileError: If the file is missing, damaged, of another program or does not fit its own specification.
+        ModelFileError: If the file is missing, damaged, of another kind or of a later format, or its weights do not
+            belong to its specification.
     """
     where = str(path)
     if not Path(path).is_file():
-        raise ModelFileError("there is no such file", where=where)
-    try:
-        with safe_open(where, "pt") as file:
-            metadata = file.metadata() or {}
-            state: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"not a whole safetensors file: {error}", where=where) from error
-    if metadata.get("format") != FORMAT or metadata.get("format_version") != FORMAT_VERSION:
-        found = f"{metadata.get('format')} {metadata.get('format_version')}"
-        raise ModelFileError(f"the file's format is {found}", where=where, allowed=f"{FORMAT} {FORMAT_VERSION}")
-    try:
-        spec = NetworkSpec.from_json(metadata["spec"])
-        labels = tuple(json.loads(metadata["labels"]))
-        metrics = json.loads(metadata["metrics"])
-    except (KeyError, ValueError, TypeError, SpecError) as error:
-        raise ModelFileError(f"the metadata are damaged: {error}", where=where) from error
+        raise ModelFileError("the saved model does not exist", where=where, action="check the path")
+    header, state = _read(where)
+    spec = _read_spec(header, where)
+    labels, metrics = _read_json(header, "labels", list, where), _read_json(header, "metrics", dict, where)
+    if len(labels) != spec.classes or not all(isinstance(label, str) for label in labels):
+        raise ModelFileError(f"{len(labels)} labels for {spec.classes} classes", where=where)
+    _check_state(state, _expected_state(spec), where)
+    # The weights are overwritten: drawing them must not advance the caller's generator.
     with torch.random.fork_rng(devices=[]):
         network = build_network(spec)
+    network.load_state_dict(state)
+    return SavedModel(spec, network.eval(), tuple(labels), metrics)
+
+
+def _read(where: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise ModelFileError(f"the weights do not fit the specification: {error}", where=where) from error
-    return SavedModel(spec, network.eval(), labels, metrics)
+        with safe_open(where, framework="pt") as file:
+            header = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise ModelFileError(
+            f"not a saved model, or damaged: {error}",
+            where=where,
+            allowed=f"a safetensors file written by {_MADE_BY}",
+            action="copy or save it again",
+        ) from error
+    if header.get("format") != FORMAT:
+        raise ModelFileError(
+            "a safetensors file of another program", where=where, allowed=f"a file written by {_MADE_BY}"
+        )
+    if header.get("format_version") != str(FORMAT_VERSION):
+        raise ModelFileError(
+            f"format version {header.get('format_version')}",
+            where=where,
+            allowed=f"version {FORMAT_VERSION}",
+            action="update bacalhaunet, or save the model again with this version",
+        )
+    return header, state
+
+
+def _read_spec(header: Mapping[str, str], where: str) -> NetworkSpec:
+    try:
+        return NetworkSpec.from_json(header.get("spec", ""))
+    except SpecError as error:
+        raise ModelFileError(f"the specification in the file cannot be built: {error.problem}", where=where) from error
+
+
+def _read_json(header: Mapping[str, str], key: str, kind: type, where: str) -> Any:
+    try:
+        value = json.loads(header.get(key, ""))
+    except json.JSONDecodeError as error:
+        raise ModelFileError(f"the {key} in the file are damaged: {error}", where=where) from error
+    if not isinstance(value, kind):
+        raise ModelFileError(f"the {key} in the file are {value!r}", where=where, allowed=f"a {kind.__name__}")
+    return value
+
+
+def _expected_state(spec: NetworkSpec) -> dict[str, Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        return build_network(spec).state_dict()
+
+
+def _check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
+    """Raise unless names, shapes, types and finiteness of the weights are those of the specification."""
+    for problem, names in (("lacks", expected.keys() - state.keys()), ("also has", state.keys() - expected.keys())):
+        if names:
+            raise ModelFileError(f"the model {problem} {', '.join(sorted(names)[:4])}", where=where)
+    for name, value in state.items():
+        wanted = expected[name]
+        if value.shape != wanted.shape or value.dtype != wanted.dtype:
+            raise ModelFileError(
+                f"{name} is {value.dtype} {tuple(value.shape)}",
+                where=where,
+                allowed=f"{wanted.dtype} {tuple(wanted.shape)}, as the specification says",
+            )
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ModelFileError(f"{name} holds a value that is not finite", where=where)
