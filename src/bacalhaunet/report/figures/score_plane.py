@@ -31,7 +31,7 @@ _LABELS: dict[str, tuple[str, tuple[int, int], str]] = {
     "AaronNet32": ("AaronNet32", (-4, 8), "right"),
     "AaronNet48++": ("AaronNet48++", (-6, 4), "right"),
     "AaronNet48+": ("AaronNet48+", (-7, 3), "right"),
-    "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits, pruned", (6, 4), "left"),
+    "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits", (6, 4), "left"),
     "Imperial, 6 bits lowered to 4 and 5": ("Imperial", (7, -4), "left"),
 }
 
