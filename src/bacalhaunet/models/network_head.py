@@ -39,7 +39,7 @@ class Head(nn.Module):
         for layer in head.hidden:
             hidden.append(Hidden(count, layer))
             count = layer.features
-        self.hidden = nn.Sequential(*hidden)
+        self.hidden = nn.ModuleList(hidden)
         self.dense = dense(count, classes, head.weight_bits, bias=True)
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -48,5 +48,8 @@ class Head(nn.Module):
             signal = max_pool(signal, self.length)
         elif self.pool == "average":
             signal = signal.mean(dim=-1, keepdim=True)
-        logits: Tensor = self.dense(self.hidden(self.pooled_quantizer(torch.flatten(signal, 1))))
+        features = self.pooled_quantizer(torch.flatten(signal, 1))
+        for layer in self.hidden:
+            features = layer(features)
+        logits: Tensor = self.dense(features)
         return logits

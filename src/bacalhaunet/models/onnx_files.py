@@ -41,7 +41,7 @@ def read_onnx(path: str | os.PathLike[str]) -> ModelProto:
         ModelFileError: If the file is missing, damaged, has external data that is missing, or has no graph.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     file = Path(path)
     if not file.is_file():
