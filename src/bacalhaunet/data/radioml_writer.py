@@ -231,8 +231,9 @@ def _make_empty(path: Path, layout: CellLayout, attributes: Mapping[str, str | i
         one_hot, snrs = file["Y"], file["Z"]
         for cell, (label, snr) in enumerate(layout.cells):
             rows = slice(cell * per_cell, (cell + 1) * per_cell)
-            one_hot[rows] = np.broadcast_to(np.eye(len(NAMES), dtype=np.int64)[label], (per_cell, len(NAMES)))
-            snrs[rows] = np.int64(snr)
+            # Whole arrays: h5py would broadcast a smaller one row by row.
+            one_hot[rows] = np.tile(np.eye(len(NAMES), dtype=np.int64)[label], (per_cell, 1))
+            snrs[rows] = np.full((per_cell, 1), snr, dtype=np.int64)
 
 
 def _frames_offset(path: Path) -> int:
