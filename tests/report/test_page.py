@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -191,6 +192,14 @@ def test_a_damaged_run_ends_with_code_2_and_keeps_the_old_page(synthetic_run, ca
     assert "prune-2/cost.json" in capsys.readouterr().err
     assert output.read_bytes() == before
     assert not list(synthetic_run.folder.glob(".*"))
+
+
+def test_without_the_packages_of_the_extra_one_line_says_what_to_install(synthetic_run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for name in ("bacalhaunet.report.page", "bacalhaunet.cli.report"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert main(["report", str(synthetic_run.folder)]) == 2
+    assert "pip install 'bacalhaunet[train]'" in capsys.readouterr().err
 
 
 def test_a_missing_measurement_is_named(synthetic_run):

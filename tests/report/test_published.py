@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bacalhaunet.cost.report import BASELINE_BIT_MEM, BASELINE_BIT_OPS
+from bacalhaunet.models.catalog import CATALOG
 from bacalhaunet.radio.modulations import SNRS_DB
 from bacalhaunet.report import published
 
@@ -73,6 +74,14 @@ def test_a_curve_covers_all_snrs_and_its_mean_is_the_overall_accuracy(network, o
     curve = published.accuracy_by_snr(network)
     assert tuple(curve) == SNRS_DB
     assert sum(curve.values()) / len(curve) == pytest.approx(overall, abs=0.003)
+
+
+def test_the_catalog_says_the_same_as_the_published_figures():
+    for architecture in published.figure_4a():
+        ours = CATALOG[architecture.label].figures[0]
+        assert (ours.accuracy, ours.score) == (architecture.accuracy, architecture.score)
+    for point, figures in zip(published.table_3(), CATALOG["bacalhaunet"].figures, strict=False):
+        assert (figures.accuracy, figures.score) == (point.accuracy, point.score)
 
 
 def test_every_point_is_an_accuracy_a_score_and_a_source():

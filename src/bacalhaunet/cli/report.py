@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.report.page import write_report
+
 _DESCRIPTION = """\
 A web page about a run: accuracy over SNR, confusion matrices, the cost table, the path of the compression beside the
 published points, protocol and intervals. One file with nothing from elsewhere in it: open it in a browser, mail it,
@@ -31,6 +33,4 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the page and print its path."""
-    from bacalhaunet.report.page import write_report
-
     print(write_report(arguments.run, arguments.output))

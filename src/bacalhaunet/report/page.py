@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from bacalhaunet import __version__
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published, wording
@@ -57,8 +59,6 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 
 def render_page(run: Run) -> str:
     """Return the report of a run as HTML. Every text of the run is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("bacalhaunet.report"),
         autoescape=True,
