@@ -133,6 +133,8 @@ def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> 
         import onnx
         import torch
         from brevitas.export import export_onnx_qcdq, export_qonnx
+
+        from bacalhaunet.models.layers import compute_plainly
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs the package {error.name}: pip install 'bacalhaunet[train]'") from error
     frame = torch.from_numpy(probe_frames(frame_length, 1))
@@ -145,6 +147,7 @@ def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> 
     }
     training = network.training
     network.eval()
+    compute_plainly(network)  # the exporter knows Brevitas' quantizers, not the fast ones that training uses
     try:
         with tempfile.TemporaryDirectory() as folder, _quiet():
             file = str(Path(folder) / "traced.onnx")
@@ -155,6 +158,7 @@ def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> 
                 exporter(network, args=frame, export_path=file, **options)
             model = onnx.load(file)
     finally:
+        compute_plainly(network, plain=False)
         network.train(training)
     constants_to_initializers(model.graph)
     return model

@@ -97,19 +97,19 @@ def torch_quantizers(network: nn.Module, frame: NDArray[np.float32]) -> list[Qua
     """Run one frame in torch and return its activation quantizers in the order of execution."""
     import torch
 
+    from bacalhaunet.models.layers import Quantizer as QuantizerModule
+
     seen: list[Quantizer] = []
 
     def watch(name: str) -> Callable[[Any, Any, Any], None]:
-        def record(_module: Any, inputs: Any, output: Any) -> None:
-            before, after, step = (value.detach().numpy() for value in (inputs[0], output[0], output[1]))
-            seen.append(Quantizer(name, before, after, float(step.max())))
+        def record(module: Any, inputs: Any, output: Any) -> None:
+            before, after = inputs[0].detach().numpy(), output.detach().numpy()
+            seen.append(Quantizer(name, before, after, float(module.scale)))
 
         return record
 
-    proxies = {name: getattr(module, "fused_activation_quant_proxy", None) for name, module in network.named_modules()}
-    handles = [
-        proxy.tensor_quant.register_forward_hook(watch(name)) for name, proxy in proxies.items() if proxy is not None
-    ]
+    modules = [(name, module) for name, module in network.named_modules() if isinstance(module, QuantizerModule)]
+    handles = [module.register_forward_hook(watch(name)) for name, module in modules]
     training = network.training
     network.eval()
     try:
