@@ -7,7 +7,10 @@ import torch
 
 from bacalhaunet.training.batches import ResumableBatches
 
-from .small_run import PER_EPOCH, NoisyLevels, run
+from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.fit import fit
+
+from .small_run import CLASSES, PER_EPOCH, NoisyLevels, network, run
 
 
 def _run_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -47,6 +50,20 @@ def test_batches_go_on_after_the_last_one_handed_out_not_the_last_one_made():
     rest = list(second)
     assert len(seen) + len(rest) == PER_EPOCH
     assert torch.equal(rest[0].frames, NoisyLevels().batch(4).frames)
+
+
+def test_a_network_given_in_evaluation_mode_is_trained_in_training_mode(tmp_path):
+    trained = network().eval()
+    before = trained[2].running_mean.clone()
+    fit(
+        trained,
+        ResumableBatches(NoisyLevels(), 2),
+        [NoisyLevels().batch(9)],
+        TrainConfig(epochs=1, batch_size=32),
+        tmp_path,
+        classes=CLASSES,
+    )
+    assert not torch.equal(trained[2].running_mean, before)
 
 
 def test_each_epoch_brings_new_batches():

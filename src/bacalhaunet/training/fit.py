@@ -83,6 +83,7 @@ def fit(
     if config.threads:
         torch.set_num_threads(config.threads)
     seed_everything(config.seed, verbose=False)
+    network.train()  # a saved model comes in evaluation mode, and Lightning leaves modes as they are
     curve = LearningCurve(folder / "curve.json", config.batch_size)
     task = ClassificationTask(
         network,

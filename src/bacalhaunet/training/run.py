@@ -37,7 +37,7 @@ def resolved(config: TrainConfig) -> str:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "run")
     namespace = parser.parse_object({"run": _plain(config)})
-    text: str = yaml.safe_dump(yaml.safe_load(parser.dump(namespace))["run"], sort_keys=False)
+    text: str = yaml.safe_dump(yaml.safe_load(parser.dump(namespace, skip_none=False))["run"], sort_keys=False)
     return text
 
 
