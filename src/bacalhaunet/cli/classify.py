@@ -166,7 +166,7 @@ def _notes(summary: RecordingSummary) -> Iterator[str]:
     rate = f" at {summary.sample_rate:g} samples/s" if summary.sample_rate else ""
     yield f"{summary.file}: {summary.samples} samples{rate}, {summary.network} ({summary.engine})"
     scaled = {
-        "block": f"each frame scaled to unit power over {2 * summary.frame_length} samples",
+        "block": f"each frame scaled to unit power over the {2 * summary.frame_length} samples around it",
         "frame": "each frame scaled to unit power",
         "none": "samples not scaled" if summary.scale is None else f"samples multiplied by {summary.scale:g}",
     }
