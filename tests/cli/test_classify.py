@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,9 +122,22 @@ def test_a_recording_damaged_in_the_middle_prints_no_half_document_and_no_labels
     assert not labels.exists()
 
 
-def test_without_a_network_the_error_says_what_to_pass(recording, capsys):
+def shipped_with(accuracies):
+    return {name: SimpleNamespace(name=name, card={"accuracy": value}) for name, value in accuracies.items()}
+
+
+def test_without_a_network_and_with_none_shipped_the_error_says_what_to_pass(recording, monkeypatch, capsys):
+    monkeypatch.setattr(classify, "shipped_networks", dict)
     assert main(["classify", str(recording)]) == 2
     assert "--network" in capsys.readouterr().err
+
+
+def test_without_a_network_the_most_accurate_shipped_one_answers(recording, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(classify, "shipped_networks", lambda: shipped_with({"a": 0.5, "b": 0.7, "c": 0.6}))
+    monkeypatch.setattr(classify, "open_engine", lambda target, *_, **__: opened.append(target) or PowerEngine())
+    assert main(["classify", str(recording)]) == 0
+    assert opened == ["b"]
 
 
 def test_the_command_never_imports_what_the_core_install_lacks(recording):

@@ -22,6 +22,7 @@ from bacalhaunet.classify.recording_output import JsonDocument, WriteBatch, labe
 from bacalhaunet.classify.recording_summary import RecordingSummary
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 
 _SHOWN = 10
@@ -41,7 +42,12 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add = parser.add_argument
     add("file", type=str, help=".sigmf-meta, .sigmf, .cf32, .cs16, .cu8 and other raw files, .wav (I, Q), .npy")
-    add("--network", type=str | None, default=None, help="an ONNX file, a saved model, or the name of a network")
+    add(
+        "--network",
+        type=str | None,
+        default=None,
+        help="an ONNX file, a saved model, or a name (the most accurate of the shipped networks)",
+    )
     add("--engine", type=str, default="auto", help="what computes the network: auto, onnxruntime, torch")
     add("--threads", type=int | None, default=None, help="CPU threads (all cores)")
     add("--type", type=str | None, default=None, help="sample type, as cf32, ci16_be, cu8; replaces the file's own")
@@ -79,13 +85,17 @@ def run(arguments: Namespace) -> None:
 
 
 def _network(name: str | None) -> str:
-    if name is None:
+    """Return the network to use: by default the shipped one of the highest accuracy."""
+    if name is not None:
+        return name
+    shipped = shipped_networks().values()
+    if not shipped:
         raise ConfigError(
-            "no network is given",
+            "no network is given, and none comes with this installation",
             allowed="an ONNX file, a saved model (.safetensors) or a name that 'bacalhaunet models' lists",
             action="pass one, for example --network network.onnx",
         )
-    return name
+    return max(shipped, key=lambda network: float(network.card["accuracy"])).name
 
 
 def _classified(work: Classification, writers: list[WriteBatch]) -> Iterator[LabelledFrames]:
