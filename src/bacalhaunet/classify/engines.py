@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.radio.modulations import NAMES
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ def open_engine(target: str | os.PathLike[str], engine: str = "auto", *, threads
     _register_builtin()
     kind = target_kind(target)
     name = str(target)
+    shipped = shipped_networks().get(name) if kind == "name" and engine != "torch" else None
+    if shipped is not None:  # its export runs without torch, and faster
+        name, kind = str(shipped.onnx), "onnx"
     if engine != "auto":
         return _named(engine, name, kind).open(name, kind, threads)
     for chosen in sorted(ENGINES.values(), key=lambda entry: -entry.priority):

@@ -24,7 +24,7 @@ def cost_of(target: Target, *, bits: int | None = None) -> CostReport:
     """Return the official cost of a network.
 
     Args:
-        target: An ONNX file, a saved model (.safetensors), a spec (.yaml, .json), a name of the catalog, or one of
+        target: An ONNX file, a saved model (.safetensors), a spec (.yaml, .json), a shipped or catalog name, or one of
             these in memory: ``ModelProto``, ``SavedModel``, ``NetworkSpec``.
         bits: For a catalog name or a spec: quantize weights, activations and sums to this many bits, the input to 8.
 
@@ -76,7 +76,10 @@ def _cost_of_name(name: str, bits: int | None) -> CostReport:
             allowed=f"{', '.join(_SPEC_SUFFIXES)}, .onnx, .safetensors or a network's name",
         )
     from bacalhaunet.models.catalog import find_spec
+    from bacalhaunet.models.shipped_networks import shipped_networks
 
+    if name in shipped_networks():
+        return _cost_of_name(str(shipped_networks()[name].model), bits)
     return cost_of(find_spec(name), bits=bits)
 
 

@@ -41,7 +41,7 @@ class OpenNetwork:
 def open_network(
     target: str | os.PathLike[str], *, bits: int | None = None, seed: int = UNTRAINED_SEED, quiet: bool = False
 ) -> OpenNetwork:
-    """Open a saved model, or build a network of the catalog with weights drawn from a seed.
+    """Open a saved model or a shipped network, or build one of the catalog with weights drawn from a seed.
 
     Args:
         target: A saved model (.safetensors) or a name.
@@ -54,15 +54,20 @@ def open_network(
         ConfigError: If ``bits`` is given for a saved model, whose bits are fixed.
     """
     from bacalhaunet.models.saved import load_model
+    from bacalhaunet.models.shipped_networks import shipped_networks
 
+    name = str(target)
+    shipped = shipped_networks().get(name)
+    if shipped is not None:
+        target = shipped.model
     if Path(target).suffix.lower() == ".safetensors":
         if bits is not None:
-            raise ConfigError(f"--bits {bits} for a saved model, whose bits are fixed", where=str(target))
+            raise ConfigError(f"--bits {bits} for a trained network, whose bits are fixed", where=name)
         if not Path(target).is_file():
             raise ModelFileError("the saved model does not exist", where=str(target))
         saved = load_model(target)
         return OpenNetwork(saved.network.eval(), saved.spec, tuple(saved.labels), trained=True)
-    return _untrained(str(target), bits, seed, quiet)
+    return _untrained(name, bits, seed, quiet)
 
 
 def _untrained(name: str, bits: int | None, seed: int, quiet: bool) -> OpenNetwork:
