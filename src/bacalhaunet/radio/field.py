@@ -170,10 +170,10 @@ class Field:
         power = (faded.real**2 + faded.imag**2).mean(1)
         faded = faded * power.clamp_(min=1e-30).rsqrt_()[:, None]
         turned = faded * self._receiver.rotation(signal, draws)
-        level = noise_power(snr_db.to(torch.float32), signal.bandwidth).sqrt_()
+        level = noise_power(snr_db.to(torch.float32), signal.bandwidth)
         if kind is _Kind.NOISE:
             level = torch.ones_like(level)
-        frames = self._receiver.receive(turned + self._receiver.noise(draws) * level[:, None], signal, draws)
+        frames = self._receiver.receive(turned + self._receiver.noise(level, draws), signal, draws)
         truth = dict(signal.truth, bandwidth=signal.bandwidth, occupied=signal.occupied, centre=signal.centre)
         truth |= {"sample_rate_hz": signal.sample_rate_hz, "samples_per_symbol": signal.samples_per_symbol}
         truth |= {"rolloff": signal.rolloff, "fading": fading}

@@ -53,10 +53,10 @@ class Receiver:
         signal.truth["carrier_offset"] = offset
         return phasor(self._time * (2 * math.pi * offset)[:, None] + walk + (2 * math.pi * u[:, 2])[:, None])
 
-    def noise(self, draws: Draws) -> Tensor:
-        """Complex white noise of unit power: complex64 (B, BLOCK_LENGTH)."""
-        normal = draws.normal(Stream.NOISE, 2 * BLOCK_LENGTH)
-        return torch.complex(normal[:, :BLOCK_LENGTH], normal[:, BLOCK_LENGTH:]) * math.sqrt(0.5)
+    def noise(self, power: Tensor, draws: Draws) -> Tensor:
+        """Complex white noise of ``power`` (B,): complex64 (B, BLOCK_LENGTH)."""
+        normal = draws.normal(Stream.NOISE, 2 * BLOCK_LENGTH) * (power * 0.5).sqrt()[:, None]
+        return torch.complex(normal[:, :BLOCK_LENGTH], normal[:, BLOCK_LENGTH:])
 
     def receive(self, samples: Tensor, signal: FieldSignal, draws: Draws) -> Tensor:
         """Tuner, converter, filter, cut and scaling.
@@ -86,11 +86,9 @@ class Receiver:
         skew = plus_minus(u[:, 1], math.radians(config.phase_imbalance_deg))
         offset = amplitude(between(u[:, 2], config.dc_offset_db))
         turn = 2 * math.pi * u[:, 3]
-        in_phase, quadrature = in_phase * scale, quadrature * scale
-        skewed = quadrature * (gain * torch.cos(skew))[:, None] + in_phase * (gain * torch.sin(skew))[:, None]
-        return torch.complex(
-            in_phase + (offset * torch.cos(turn))[:, None], skewed + (offset * torch.sin(turn))[:, None]
-        )
+        direct, crossed = scale * (gain * torch.cos(skew))[:, None], scale * (gain * torch.sin(skew))[:, None]
+        skewed = torch.addcmul((offset * torch.sin(turn))[:, None], quadrature, direct).addcmul_(in_phase, crossed)
+        return torch.complex(torch.addcmul((offset * torch.cos(turn))[:, None], in_phase, scale), skewed)
 
     def _convert(self, samples: Tensor, u: Tensor) -> Tensor:
         """Clip each component at full scale A and round it to A 2^(1 - bits)."""

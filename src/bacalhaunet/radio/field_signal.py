@@ -61,8 +61,9 @@ def interpolate(grid: Tensor, start: Tensor, step: Tensor, length: int) -> Tenso
     mu = position - whole
     index = whole.to(torch.int64)
     minus, plus, two = 1 - mu, 1 + mu, 2 - mu
-    result = grid.gather(1, index - 1) * (mu * minus * two).mul_(-1 / 6)
-    result += grid.gather(1, index) * (plus * minus * two).mul_(0.5)
-    result += grid.gather(1, index + 1) * (plus * mu * two).mul_(0.5)
-    result += grid.gather(1, index + 2) * (plus * mu * minus).mul_(-1 / 6)
+    outer, inner = (mu * minus).mul_(-1 / 6), (plus * two).mul_(0.5)
+    result = grid.gather(1, index - 1) * (outer * two)
+    result += grid.gather(1, index) * (inner * minus)
+    result += grid.gather(1, index + 1) * (inner * mu)
+    result += grid.gather(1, index + 2) * (outer * plus)
     return result
