@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from bacalhaunet.models.blocks import SeparableBlock
-from bacalhaunet.models.spec import InputSpec, NetworkSpec
+from bacalhaunet.models.spec import HeadSpec, InputSpec, NetworkSpec
 
 bits = st.one_of(st.none(), st.integers(2, 8))
 few_bits = st.integers(2, 8)
@@ -35,7 +35,6 @@ def separable_specs(draw, quantized=True):
     return NetworkSpec(
         blocks=tuple(blocks),
         input=InputSpec(bits=draw(bits if quantized else st.none())),
-        pool=draw(st.sampled_from(["max", "flatten"])),
-        dense_weight_bits=draw(some),
+        head=HeadSpec(pool=draw(st.sampled_from(["max", "flatten"])), weight_bits=draw(some)),
         frame_length=draw(st.sampled_from([16, 33, 64])),
     )

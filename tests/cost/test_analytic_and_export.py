@@ -38,7 +38,7 @@ def same_layers(analytic, exported):
     assert rows[0] == rows[1]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=separable_specs(), sparsity=st.sampled_from([0.0, 0.5, 0.9, 1.0]), seed=st.integers(0, 99))
 def test_random_quantized_networks_cost_by_arithmetic_what_their_export_costs(spec, sparsity, seed):
     network = pruned_network(spec, sparsity, seed)
@@ -49,7 +49,7 @@ def test_random_quantized_networks_cost_by_arithmetic_what_their_export_costs(sp
     assert [f.bit_ops for f in analytic.findings] == [f.bit_ops for f in exported.findings]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=separable_specs(quantized=False), seed=st.integers(0, 99))
 def test_random_float_networks_cost_by_arithmetic_what_their_export_costs(spec, seed):
     network = pruned_network(spec, 0.3, seed)
