@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from jsonargparse import ArgumentParser, Namespace
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -42,11 +43,13 @@ def run(arguments: Namespace) -> None:
 
 def _print(report: CostReport, target: str) -> None:
     console = Console(highlight=False)
-    table = Table(title=target, title_justify="left")
-    table.add_column("layer")
-    table.add_column("kind")
-    for heading in ("MACs", "density", "input bits", "weight bits", "bit_ops", "bit_mem", "share"):
-        table.add_column(heading, justify="right")
+    if not console.is_terminal:  # a file or a pipe has no width to keep to
+        console.width = 120
+    table = Table(title=target, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    for heading in ("MACs", "density", "input\nbits", "weight\nbits", "bit_ops", "bit_mem", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for layer in report.layers:
         table.add_row(
             layer.name,

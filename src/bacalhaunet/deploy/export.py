@@ -130,11 +130,12 @@ def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> 
     The TorchScript exporter is used: torch's newer one loses quantizers in residual sums (Brevitas issue 1608).
     """
     try:
-        import onnx
-        import torch
-        from brevitas.export import export_onnx_qcdq, export_qonnx
+        with _quiet():
+            import onnx
+            import torch
+            from brevitas.export import export_onnx_qcdq, export_qonnx
 
-        from bacalhaunet.models.layers import compute_plainly
+            from bacalhaunet.models.layers import compute_plainly
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs the package {error.name}: pip install 'bacalhaunet[train]'") from error
     frame = torch.from_numpy(probe_frames(frame_length, 1))
