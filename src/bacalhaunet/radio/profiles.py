@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -43,7 +44,7 @@ def make_source(profile: str = "twin", *, device: str | torch.device = "cpu", **
     Args:
         profile: One of ``PROFILES``.
         device: Where its frames are made.
-        settings: Fields of the profile's config that differ from the default.
+        settings: Fields of the profile's config that differ from the default; mappings for nested configs.
 
     Raises:
         ConfigError: If there is no such profile or setting, or a value is out of range.
@@ -53,7 +54,16 @@ def make_source(profile: str = "twin", *, device: str | torch.device = "cpu", **
     source_module, source_name, config_module, config_name = _PROFILES[profile]
     source: Callable[..., FrameSource] = getattr(import_module(source_module), source_name)
     config = getattr(import_module(config_module), config_name)
-    try:
-        return source(config(**settings), device=device)
-    except TypeError as error:
-        raise ConfigError(f"a setting does not exist: {error}", where=f"profile {profile}") from error
+    return source(_configured(config(), settings, profile), device=device)
+
+
+def _configured(config: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """A copy of a config with other values; a mapping changes parts of a nested config."""
+    names = [field.name for field in dataclasses.fields(config)]
+    changes = {}
+    for name, value in settings.items():
+        if name not in names:
+            raise ConfigError(f"{name!r} is no setting", where=where, allowed=", ".join(names))
+        nested = getattr(config, name)
+        changes[name] = _configured(nested, value, f"{where}.{name}") if isinstance(value, Mapping) else value
+    return dataclasses.replace(config, **changes)
