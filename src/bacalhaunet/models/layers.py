@@ -13,6 +13,7 @@ from typing import Any
 import brevitas.nn as qnn
 import torch
 from brevitas.inject.enum import ScalingImplType
+from brevitas.proxy import ActQuantProxyFromInjector
 from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
 from torch import Tensor, nn
 from torch.nn import functional
@@ -134,6 +135,29 @@ class BatchNorm(nn.BatchNorm1d):
             raise ValueError(f"got a tensor of {input.dim()} dimensions; 2, 3 or 4 are allowed")
 
 
+class _KeptProxy(ActQuantProxyFromInjector):
+    """Brevitas' activation quantizer, with the same Parameter before and after a state is loaded.
+
+    Brevitas makes a new one then, and an optimizer made before would go on training the old one.
+    """
+
+    _built = False
+
+    def init_tensor_quant(self) -> None:
+        """Build the quantizer, once."""
+        if not self._built:
+            super().init_tensor_quant()
+            self._built = True
+
+
+class _UnsignedLevels(Uint8ActPerTensorFloat):
+    proxy_class = _KeptProxy
+
+
+class _SignedLevels(Int8ActPerTensorFloat):
+    proxy_class = _KeptProxy
+
+
 class Quantizer(qnn.QuantIdentity):
     """Quantize activations with one learned threshold t.
 
@@ -156,7 +180,7 @@ class Quantizer(qnn.QuantIdentity):
 
     def __init__(self, bits: int, *, signed: bool, threshold: float) -> None:
         super().__init__(
-            act_quant=Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat,
+            act_quant=_SignedLevels if signed else _UnsignedLevels,
             bit_width=bits,
             scaling_impl_type=ScalingImplType.PARAMETER,
             scaling_init=threshold,
