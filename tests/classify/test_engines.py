@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -239,3 +241,15 @@ def test_a_qonnx_network_without_the_package_onnx_says_what_to_install(domain, m
     without_onnx(monkeypatch)
     with pytest.raises(MissingExtraError, match=r"pip install 'bacalhaunet\[train\]'"):
         open_engine(path)
+
+
+def test_classifying_an_onnx_file_never_imports_torch(tmp_path):
+    path = saved(small_network().model(), tmp_path)
+    program = (
+        "import sys, numpy as np\n"
+        "from bacalhaunet.classify.engines import open_engine\n"
+        f"open_engine({str(path)!r}).logits(np.zeros((3, 2, 64), np.float32))\n"
+        "print(sorted({'torch', 'brevitas', 'qonnx', 'lightning', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
