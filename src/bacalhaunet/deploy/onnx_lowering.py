@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bacalhaunet.models.onnx_constants import GraphConstants
 from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
+from bacalhaunet.models.onnx_constants import GraphConstants
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
