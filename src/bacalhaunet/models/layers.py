@@ -13,7 +13,6 @@ from typing import Any
 import brevitas.nn as qnn
 import torch
 from brevitas.inject.enum import ScalingImplType
-from brevitas.proxy import ActQuantProxyFromInjector
 from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
 from torch import Tensor, nn
 from torch.nn import functional
@@ -135,27 +134,8 @@ class BatchNorm(nn.BatchNorm1d):
             raise ValueError(f"got a tensor of {input.dim()} dimensions; 2, 3 or 4 are allowed")
 
 
-class _KeptProxy(ActQuantProxyFromInjector):
-    """Brevitas' activation quantizer, with the same Parameter before and after a state is loaded.
-
-    Brevitas makes a new one then, and an optimizer made before would go on training the old one.
-    """
-
-    _built = False
-
-    def init_tensor_quant(self) -> None:
-        """Build the quantizer, once."""
-        if not self._built:
-            super().init_tensor_quant()
-            self._built = True
-
-
-class _UnsignedLevels(Uint8ActPerTensorFloat):
-    proxy_class = _KeptProxy
-
-
-class _SignedLevels(Int8ActPerTensorFloat):
-    proxy_class = _KeptProxy
+def _stay_built() -> None:
+    """Do nothing where Brevitas would build an activation quantizer again."""
 
 
 class Quantizer(qnn.QuantIdentity):
@@ -180,11 +160,14 @@ class Quantizer(qnn.QuantIdentity):
 
     def __init__(self, bits: int, *, signed: bool, threshold: float) -> None:
         super().__init__(
-            act_quant=_SignedLevels if signed else _UnsignedLevels,
+            act_quant=Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat,
             bit_width=bits,
             scaling_impl_type=ScalingImplType.PARAMETER,
             scaling_init=threshold,
         )
+        # When a state is loaded Brevitas builds its quantizer again, with a new Parameter, and an optimizer made before
+        # would go on training the old one. A subclass of the proxy would do, but Brevitas' exporters know only theirs.
+        self.act_quant.init_tensor_quant = _stay_built
         self.bits = bits
         self.low: int = -(2 ** (bits - 1)) if signed else 0
         self.high: int = self.low + 2**bits - 1
