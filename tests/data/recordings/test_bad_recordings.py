@@ -226,6 +226,7 @@ ARRAYS = {
     "empty": (npy_bytes(np.ones((0, 2))), "empty"),
     "empty frames": (npy_bytes(np.ones((3, 2, 0))), "empty"),
     "a negative shape": (npy_bytes(np.ones(9, complex), CLAIM.replace("1250000000", "-5")), "shape"),
+    "an unfinished header": (npy_bytes(np.ones(9, complex), CLAIM[:-15]), "not a readable .npy"),
     "another file": (b"PK\x03\x04" * 50, "not a readable .npy"),
 }
 

@@ -78,7 +78,9 @@ def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
             if any(size < 0 for size in shape):
                 raise ValueError(f"shape {shape}")
             return shape, fortran, dtype, file.tell()
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # numpy parses the header as Python text: damaged ones raise errors of many kinds
         raise RecordingError(
             f"not a readable .npy file: {str(error)[:200]}", where=str(path), action="write it with numpy.save"
         ) from error
