@@ -14,7 +14,7 @@ from bacalhaunet.radio.field_config import FieldConfig
 from bacalhaunet.radio.twin_config import TwinConfig
 
 _EPILOG = (
-    "example: 'bacalhaunet twin make twin.hdf5 --frames-per-cell 64 --seed 1' writes 24 x 26 x 64 frames; 4096 frames a "
+    "example: 'bacalhaunet twin make twin.hdf5 --frames-per-cell 64 --seed 1' writes 24 x 26 x 64 frames; 4096 a "
     "cell make the original's 2,555,904 frames and 20 GB. Interrupted, the same command goes on where it stopped. The "
     "bytes depend on the seed and the settings only, not on the workers. '--twin.roll_off 0.35' and the like change "
     "the model; --config reads such settings from a YAML file."
@@ -51,7 +51,7 @@ def profile_settings(arguments: Namespace) -> dict[str, Any]:
         ConfigError: If settings of the other profile were changed.
     """
     changed = {
-        name: _changes(arguments[name], config())
+        name: changed_settings(arguments[name], config())
         for name, config in (("twin", TwinConfig), ("field", FieldConfig))
     }
     other = "field" if arguments.profile == "twin" else "twin"
@@ -63,13 +63,13 @@ def profile_settings(arguments: Namespace) -> dict[str, Any]:
     return changed[arguments.profile]
 
 
-def _changes(given: Namespace, default: Any) -> dict[str, Any]:
+def changed_settings(given: Namespace, default: Any) -> dict[str, Any]:
     """The settings that differ from those of a config, at any depth."""
     changed: dict[str, Any] = {}
     for field in dataclasses.fields(default):
         value, usual = given[field.name], getattr(default, field.name)
         if dataclasses.is_dataclass(usual) and isinstance(value, Namespace):
-            if nested := _changes(value, usual):
+            if nested := changed_settings(value, usual):
                 changed[field.name] = nested
         elif _tuples(value) != _tuples(usual):
             changed[field.name] = _tuples(value)
@@ -84,9 +84,7 @@ def run(arguments: Namespace) -> None:
     """Write the file, with progress on standard error."""
     from bacalhaunet.data.generate import Generation, generate_file
 
-    generation = Generation(
-        arguments.frames_per_cell, arguments.seed, arguments.profile, profile_settings(arguments)
-    )
+    generation = Generation(arguments.frames_per_cell, arguments.seed, arguments.profile, profile_settings(arguments))
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:

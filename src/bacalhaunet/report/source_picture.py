@@ -62,7 +62,7 @@ def draw_source(
         axes = [figure.add_subplot(cell[:, 0]), figure.add_subplot(cell[0, 1]), figure.add_subplot(cell[1, 1])]
         _draw_class(axes, _complex_frames(source, modulation.label, snr_db, seed), modulation.label)
     with whole_file(path) as partial:
-        figure.savefig(partial, dpi=72, **({"metadata": {"Date": None}} if str(path).endswith("svg") else {}))
+        figure.savefig(partial, dpi=72, metadata={"Date": None} if partial.suffix == ".svg" else {})
 
 
 def _complex_frames(source: FrameSource, label: int, snr_db: float, seed: int) -> NDArray[np.complex64]:
