@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: done, and what was asked for does not hold. 2: bad input or usage, with a message on standard error.
     130: interrupted.
     """
+    # Threads that spin while they wait slow torch down ten times and more on a machine that has other work to do.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_overview(), end="")

@@ -27,7 +27,10 @@ def build(parser: ArgumentParser) -> None:
     parser.add_class_arguments(TrainConfig, as_group=False)
     steps = [f"{step.weight_decay:g}:{step.min_abs_weight:g}" for step in REPORT_STEPS]
     parser.add_argument(
-        "--steps", type=list[str], default=steps, help="weight_decay:min_abs_weight of each step (default: the report's)"
+        "--steps",
+        type=list[str],
+        default=steps,
+        help="weight_decay:min_abs_weight of each step (default: the report's)",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 

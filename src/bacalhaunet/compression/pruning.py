@@ -15,7 +15,7 @@ Masks = Mapping[str, Tensor]
 """For each prunable weight, by parameter name, a bool tensor of its shape: True where the weight may be non-zero."""
 
 
-def prunable_weights(network: nn.Module) -> dict[str, nn.Parameter]:
+def prunable_weights(network: nn.Module) -> dict[str, Tensor]:
     """Return the weights of all convolutions and dense layers by parameter name.
 
     Biases, batch normalization and quantizer scales are not pruned: the score charges nothing for them.

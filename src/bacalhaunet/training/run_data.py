@@ -99,7 +99,7 @@ class _ReadWhenAsked(Sequence[Batch]):
 def _from_generator(config: TrainConfig) -> TrainingData:
     data = config.data
     snrs = [snr for snr in SNRS_DB if snr >= data.snr_min_db]
-    source: FrameSource = make_source(data.profile, device=_device(config))
+    source = make_source(data.profile, device=_device(config))
     names = tuple(source.modulations)
     batches = GeneratedBatches(source, config.batch_size, seed=config.seed, labels=range(len(names)), snrs_db=snrs)
     return TrainingData(

@@ -13,6 +13,7 @@ import numpy as np
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.recording import Classification
 from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
+from bacalhaunet.data.generate import Generation, generate_file
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.recordings.recording import open_recording
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
@@ -31,7 +32,6 @@ from bacalhaunet.report.reproduction.measure import (
 )
 from bacalhaunet.report.reproduction.stages import Facts, Stages
 from bacalhaunet.report.run_record import CurveRecord, ParityRecord, RunRecord, StepRecord
-from bacalhaunet.report.twin_file import make_twin_file
 from bacalhaunet.training.config import BitsConfig, DataConfig, OptimizerConfig, TrainConfig
 from bacalhaunet.training.run import train
 from bacalhaunet.training.run_data import training_data
@@ -114,9 +114,8 @@ class Road:
         return report
 
     def _make_data(self, _folder: Path) -> Facts:
-        make_twin_file(
-            self.data_file, frames_per_cell=self.config.budget.file_frames_per_cell, seed=self.config.training.seed
-        )
+        per_cell = self.config.budget.file_frames_per_cell
+        generate_file(self.data_file, Generation(per_cell, self.config.training.seed))
         return {"file": self.data_file.name}
 
     @property
