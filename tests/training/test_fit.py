@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from bacalhaunet.training.batches import ResumableBatches
-
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import fit
 
