@@ -12,8 +12,8 @@ from bacalhaunet.radio.twin_config import TwinConfig
 
 _EPILOG = (
     "example: 'bacalhaunet twin fidelity --networks networks/ -o fidelity/' runs every ONNX file of the folder over 24 "
-    "x 26 x 200 frames, prints the tables and writes them with pictures to fidelity/. Files named like vgg10, aaronnet32 "
-    "and bacalhaunet_w6a6 are compared with the figures published for these networks; others are just run."
+    "x 26 x 200 frames, prints the tables and writes them with pictures to fidelity/. Files named like vgg10, "
+    "aaronnet32 and bacalhaunet_w6a6 are compared with the figures published for these networks; others are just run."
 )
 
 

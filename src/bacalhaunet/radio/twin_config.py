@@ -40,8 +40,8 @@ class TwinConfig:
         dsb_sc_depth: Median depth k of AM-DSB-SC's message on its carrier [B].
         dsb_sc_depth_spread: Log-normal spread of that depth [B: the published 11 % confused with WC].
         dsb_wc_depth: Depth of AM-DSB-WC [B: 0.045 gives the published confusions at +4 and +30 dB, 0.06 too many].
-        ssb_sc_depth: Median depth of AM-SSB-SC on its constant [A: clip shares].
-        ssb_sc_depth_spread: Log-normal spread of that depth [A: clip shares].
+        ssb_sc_depth: Median depth of AM-SSB-SC on its constant [A: clip shares, std and largest sample].
+        ssb_sc_depth_spread: Log-normal spread of that depth [B: small, or the largest samples are too large].
         ssb_wc_depth: Depth of AM-SSB-WC [A: clip shares].
     """
 
@@ -65,8 +65,8 @@ class TwinConfig:
     dsb_sc_depth: float = 0.125
     dsb_sc_depth_spread: float = 0.37
     dsb_wc_depth: float = 0.045
-    ssb_sc_depth: float = 0.088
-    ssb_sc_depth_spread: float = 0.25
+    ssb_sc_depth: float = 0.09
+    ssb_sc_depth_spread: float = 0.1
     ssb_wc_depth: float = 0.03
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#008a64", "#b4588c", "#7a5cc9", "#8a6d00")
 
 
 def write_folder(folder: str | os.PathLike[str], found: Fidelity, source: FrameSource) -> None:
-    """Write ``fidelity.md``, ``fidelity.json``, ``curves.svg``, ``classes.png``; with real frames also ``pulse.svg``."""
+    """Write ``fidelity.md`` and ``.json``, ``curves.svg``, ``classes.png``; with real frames also ``pulse.svg``."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     write_text(target / "fidelity.md", markdown(found) + "\n\n" + summary(found) + "\n")
