@@ -8,7 +8,7 @@ network is exported with 1-D layers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import brevitas.nn as qnn
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bacalhaunet.models.fake_quant import quantize
+from bacalhaunet.models.native import functions as kernels
 
 SMALLEST_SCALE = 1e-10
 """Lower bound of every scale, as in Brevitas."""
@@ -32,15 +33,30 @@ def initial_threshold(bits: int) -> float:
     return min(4.0, 1 + bits / 2)
 
 
+class _Switch:
+    """A layer that has two ways to compute the same.
+
+    Attributes:
+        plain: Whether to compute through torch and Brevitas alone.
+    """
+
+    plain = False
+
+
 def _convolve(layer: nn.Conv1d, signal: Tensor, weight: Tensor) -> Tensor:
     """Convolve (batch, channels, length), or (batch, channels, 1, length) as a 2-D convolution of height 1."""
     stride, padding, dilation = layer.stride[0], int(layer.padding[0]), layer.dilation[0]
     if signal.dim() == 3:
         return functional.conv1d(signal, weight, None, stride, padding, dilation, layer.groups)
+    if not getattr(layer, "plain", False) and kernels.applies_to(signal):
+        if layer.groups == layer.in_channels == layer.out_channels:
+            return kernels.depthwise(signal, weight, stride, padding, dilation)
+        if layer.groups == layer.kernel_size[0] == stride == 1:
+            return kernels.pointwise(signal, weight)
     return functional.conv2d(signal, weight.unsqueeze(2), None, (1, stride), (0, padding), (1, dilation), layer.groups)
 
 
-class FloatConvolution(nn.Conv1d):
+class FloatConvolution(_Switch, nn.Conv1d):
     """A 1-D convolution over (batch, channels, length) or (batch, channels, 1, length)."""
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -48,14 +64,9 @@ class FloatConvolution(nn.Conv1d):
         return _convolve(self, signal, self.weight)
 
 
-class _FastWeights:
-    """Quantizes a layer's weights without Brevitas' passes; Brevitas computes the same and writes the export.
+class _FastWeights(_Switch):
+    """Quantizes a layer's weights without Brevitas' passes; Brevitas computes the same and writes the export."""
 
-    Attributes:
-        plain: Whether to compute through Brevitas instead.
-    """
-
-    plain = False
     weight: nn.Parameter
     export_mode: bool
     weight_bits: int
@@ -138,7 +149,7 @@ def _stay_built() -> None:
     """Do nothing where Brevitas would build an activation quantizer again."""
 
 
-class Quantizer(qnn.QuantIdentity):
+class Quantizer(_Switch, qnn.QuantIdentity):
     """Quantize activations with one learned threshold t.
 
         unsigned: y = s clip(round(x / s), 0, 2^bits - 1),               s = |t| / (2^bits - 1)
@@ -151,12 +162,7 @@ class Quantizer(qnn.QuantIdentity):
         bits: Number of bits.
         signed: Whether values can be negative.
         threshold: Initial t.
-
-    Attributes:
-        plain: Whether to compute through Brevitas.
     """
-
-    plain = False
 
     def __init__(self, bits: int, *, signed: bool, threshold: float) -> None:
         super().__init__(
@@ -190,6 +196,8 @@ class Quantizer(qnn.QuantIdentity):
         if self.plain or self.export_mode:
             out: Tensor = super().forward(values)
             return out
+        if kernels.applies_to(values):
+            return kernels.quantize(values, self.scale, self.low, self.high)
         return quantize(values, self.scale, self.low, self.high)
 
 
@@ -200,7 +208,7 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 """The activation functions of ``models.blocks.ACTIVATIONS``."""
 
 
-class Activation(nn.Module):
+class Activation(_Switch, nn.Module):
     """An activation function and its quantizer.
 
     Args:
@@ -218,6 +226,16 @@ class Activation(nn.Module):
         """Activate and quantize."""
         out: Tensor = self.quantizer(self.function(signal))
         return out
+
+    def after_norm(self, norm: BatchNorm, signal: Tensor) -> Tensor:
+        """Normalize, activate and quantize, in one pass over memory where a training kernel can."""
+        quantizer = self.quantizer if isinstance(self.quantizer, Quantizer) else None
+        possible = norm.training and not self.plain and self.function is functional.relu
+        if not possible or not kernels.applies_to(signal) or (quantizer and quantizer.low < 0):
+            return cast("Tensor", self(norm(signal)))
+        if quantizer is None:
+            return kernels.norm_activation(signal, norm, None, 0)
+        return kernels.norm_activation(signal, norm, quantizer.scale, quantizer.high)
 
 
 def optional_quantizer(bits: int | None, *, signed: bool, factor: float = 1.0) -> nn.Module:
@@ -237,9 +255,9 @@ def max_pool(signal: Tensor, length: int) -> Tensor:
 
 
 def compute_plainly(network: nn.Module, plain: bool = True) -> None:
-    """Make every quantizer of a network compute through Brevitas (``plain``) or the fast way, which is equal."""
+    """Make a network compute through torch and Brevitas alone (``plain``), or the fast way, which is equal."""
     for module in network.modules():
-        if isinstance(module, _FastWeights | Quantizer):
+        if isinstance(module, _Switch):
             module.plain = plain
 
 

@@ -44,8 +44,8 @@ class InvertedResidual(nn.Module):
         """Compute the block."""
         wide = signal
         if self.expands:
-            wide = self.expand_activation(self.expand_norm(self.expand(signal)))
-        wide = self.depthwise_activation(self.depthwise_norm(self.depthwise(wide)))
+            wide = self.expand_activation.after_norm(self.expand_norm, self.expand(signal))
+        wide = self.depthwise_activation.after_norm(self.depthwise_norm, self.depthwise(wide))
         if self.gated:
             wide = self.gate_quantizer(wide * self._gate(wide))
         out: Tensor = self.project_norm(self.project(wide))

@@ -76,8 +76,8 @@ class Separable(nn.Module):
         """Compute the block."""
         if self.shares:
             signal = self.shared_quantizer(signal)
-        between = self.depthwise_activation(self.depthwise_norm(self.depthwise(signal)))
-        out: Tensor = self.pointwise_activation(self.pointwise_norm(self.pointwise(between)))
+        between = self.depthwise_activation.after_norm(self.depthwise_norm, self.depthwise(signal))
+        out: Tensor = self.pointwise_activation.after_norm(self.pointwise_norm, self.pointwise(between))
         if self.shares:
             out = self.shared_quantizer(out)
         if self.has_sum:
@@ -106,7 +106,7 @@ class Convolutional(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Compute the block."""
-        return max_pool(self.activation(self.norm(self.convolution(signal))), self.pool)
+        return max_pool(self.activation.after_norm(self.norm, self.convolution(signal)), self.pool)
 
 
 BUILDERS: dict[type[Block], Callable[..., nn.Module]] = {

@@ -1,0 +1,62 @@
+"""Compiling the training kernels on first use, and finding them again."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("training.c")
+SWITCH = "BACALHAUNET_NATIVE_TRAINING"
+"""Environment variable; 0 keeps the kernels out and trains with torch alone, which computes the same."""
+
+# Contraction and free rounding errors only: nothing that changes order of sums or hides values that are not numbers.
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros")
+
+
+@cache
+def kernels() -> ctypes.CDLL | None:
+    """Return the compiled kernels; None without a C compiler with OpenMP, or if ``SWITCH`` is 0."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if os.environ.get(SWITCH, "1") == "0" or compiler is None:
+        return None
+    library = _cache_folder() / f"training-{_key(compiler)}.so"
+    try:
+        if not library.is_file():
+            _compile(compiler, library)
+        loaded = ctypes.CDLL(str(library))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    loaded.quantize_backward.restype = ctypes.c_double
+    return loaded
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "bacalhaunet"
+
+
+def _key(compiler: str) -> str:
+    """Name what the result depends on: source, compiler, flags and processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        processor = platform.processor()
+    parts = [SOURCE.read_bytes(), compiler.encode(), " ".join(_FLAGS).encode(), processor.encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _compile(compiler: str, library: Path) -> None:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        made = Path(folder) / library.name
+        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", str(SOURCE), "-o", str(made), "-lm"]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        made.replace(library)

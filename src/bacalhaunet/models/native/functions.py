@@ -1,0 +1,246 @@
+"""The kernels as differentiable torch functions.
+
+Each takes and gives float32 tensors (batch, channels, 1, length) in channels-last memory, whose storage is
+(batch, length, channels). What they compute is what torch and ``models.fake_quant`` compute, rounding errors aside.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.models.native.build import kernels
+
+MAX_CHANNELS = 4096
+"""Channels the kernels have room for."""
+
+
+class _DepthwiseShape(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_int)
+        for name in ("batch", "length_in", "length_out", "channels", "kernel", "stride", "padding", "dilation")
+    )
+
+
+def applies_to(signal: Tensor) -> bool:
+    """Say whether the kernels can take ``signal`` as it lies in memory."""
+    return (
+        signal.dim() == 4
+        and signal.dtype == torch.float32
+        and signal.device.type == "cpu"
+        and signal.shape[1] <= MAX_CHANNELS
+        and signal.shape[2] == 1
+        and signal.is_contiguous(memory_format=torch.channels_last)
+        and torch._C._get_tracing_state() is None
+        and not torch.is_autocast_enabled("cpu")
+        and kernels() is not None
+    )
+
+
+def _library() -> ctypes.CDLL:
+    library = kernels()
+    assert library is not None
+    return library
+
+
+def _at(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def _threads() -> ctypes.c_int:
+    return ctypes.c_int(torch.get_num_threads())
+
+
+def _signal(batch: int, channels: int, length: int) -> Tensor:
+    return torch.empty((batch, channels, 1, length), memory_format=torch.channels_last)
+
+
+def _laid_out(gradient: Tensor) -> Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)
+
+
+def _memory_checked(status: int) -> None:
+    if status:
+        raise MemoryError("no memory for the partial sums of a training kernel")
+
+
+class _Depthwise(torch.autograd.Function):
+    """``y[b, c, l] = sum_k w[c, k] x[b, c, l stride + k dilation - padding]``."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> Tensor:
+        batch, channels, _, length = signal.shape
+        taps = weight.reshape(channels, -1).t().contiguous()
+        kernel = taps.shape[0]
+        length_out = (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        shape = _DepthwiseShape(batch, length, length_out, channels, kernel, stride, padding, dilation)
+        out = _signal(batch, channels, length_out)
+        _library().depthwise_forward(ctypes.byref(shape), _at(signal), _at(taps), _at(out), _threads())
+        ctx.save_for_backward(signal, taps)
+        ctx.shape, ctx.weight_shape = shape, weight.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        signal, taps = ctx.saved_tensors
+        gradient, shape = _laid_out(gradient), ctypes.byref(ctx.shape)
+        to_signal = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_signal = torch.empty_like(signal)
+            _library().depthwise_backward_input(shape, _at(gradient), _at(taps), _at(to_signal), _threads())
+        if ctx.needs_input_grad[1]:
+            to_taps = torch.empty_like(taps)
+            _memory_checked(
+                _library().depthwise_backward_weight(shape, _at(signal), _at(gradient), _at(to_taps), _threads())
+            )
+            to_weight = to_taps.t().reshape(ctx.weight_shape)
+        return to_signal, to_weight, None, None, None
+
+
+class _Pointwise(torch.autograd.Function):
+    """``y[b, o, l] = sum_i w[o, i] x[b, i, l]``."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, weight: Tensor) -> Tensor:
+        batch, inputs, _, length = signal.shape
+        matrix = weight.reshape(-1, inputs)
+        outputs = matrix.shape[0]
+        out = _signal(batch, outputs, length)
+        turned = matrix.t().contiguous()
+        _product(signal, turned, out, batch * length)
+        ctx.save_for_backward(signal, matrix)
+        ctx.weight_shape = weight.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        signal, matrix = ctx.saved_tensors
+        gradient = _laid_out(gradient)
+        batch, inputs, _, length = signal.shape
+        outputs = matrix.shape[0]
+        to_signal = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_signal = torch.empty_like(signal)
+            _product(gradient, matrix.contiguous(), to_signal, batch * length)
+        if ctx.needs_input_grad[1]:
+            turned = torch.empty((inputs, outputs))
+            rows = ctypes.c_int64(batch * length)
+            _memory_checked(
+                _library().outer(_at(signal), _at(gradient), _at(turned), rows, inputs, outputs, _threads())
+            )
+            to_weight = turned.t().reshape(ctx.weight_shape)
+        return to_signal, to_weight
+
+
+def _product(signal: Tensor, matrix: Tensor, out: Tensor, rows: int) -> None:
+    inputs, outputs = matrix.shape
+    _library().product(_at(signal), _at(matrix), _at(out), ctypes.c_int64(rows), inputs, outputs, _threads())
+
+
+class _NormActivation(torch.autograd.Function):
+    """``y = s clip(round(relu(gamma (z - mean) / deviation + beta) / s), 0, high)`` with statistics of the batch."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, norm: Any, gamma: Tensor, beta: Tensor, scale: Any, high: int) -> Tensor:
+        batch, channels, _, length = signal.shape
+        rows = batch * length
+        moments = torch.empty((2, channels), dtype=torch.float64)
+        _memory_checked(
+            _library().statistics(
+                _at(signal), _at(moments[0]), _at(moments[1]), ctypes.c_int64(rows), channels, _threads()
+            )
+        )
+        mean, variance = moments[0].float(), (moments[1] / rows).float()
+        _update_running(norm, mean, (moments[1] / max(rows - 1, 1)).float())
+        inverse = torch.rsqrt(variance + norm.eps)
+        slope = (gamma.detach() * inverse).contiguous()
+        shift = (beta.detach() - mean * slope).contiguous()
+        out = torch.empty_like(signal)
+        ctx.step = 0.0 if scale is None else float(scale.detach())
+        ctx.rows, ctx.high, ctx.scale_shape = rows, high, None if scale is None else scale.shape
+        _library().activate(
+            _at(signal), _at(slope), _at(shift), _at(out), ctypes.c_int64(rows), channels, ctypes.c_float(ctx.step),
+            ctypes.c_float(high), _threads(),
+        )  # fmt: skip
+        ctx.save_for_backward(signal, slope, shift, mean.contiguous(), inverse.contiguous())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor, Tensor | None, None]:
+        signal, slope, shift, mean, inverse = ctx.saved_tensors
+        gradient = _laid_out(gradient)
+        channels, rows = signal.shape[1], ctypes.c_int64(ctx.rows)
+        step, high = ctypes.c_float(ctx.step), ctypes.c_float(ctx.high)
+        sums, to_step = torch.empty((2, channels), dtype=torch.float64), ctypes.c_double()
+        fixed = (_at(signal), _at(gradient), _at(slope), _at(shift), _at(mean), _at(inverse))
+        _memory_checked(
+            _library().activate_backward_sums(
+                *fixed, _at(sums), ctypes.byref(to_step), rows, channels, step, high, _threads()
+            )
+        )
+        means, out = (sums / ctx.rows).float(), torch.empty_like(signal)
+        _library().activate_backward(
+            *fixed, _at(means[0]), _at(means[1]), _at(out), rows, channels, step, high, _threads()
+        )
+        to_scale = None if ctx.scale_shape is None else torch.full(ctx.scale_shape, to_step.value)
+        return out, None, sums[1].float(), sums[0].float(), to_scale, None
+
+
+def _update_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
+    """Move the running statistics as torch does: variance with one less in its denominator."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    norm.num_batches_tracked += 1
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(variance, norm.momentum)
+
+
+class _Quantize(torch.autograd.Function):
+    """``y = s clip(round(x / s), low, high)``; see ``models.fake_quant``."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+        out = torch.empty_like(values)
+        ctx.numbers = [ctypes.c_float(value) for value in (float(scale.detach()), low, high)]
+        _library().quantize(_at(values), _at(out), ctypes.c_int64(values.numel()), *ctx.numbers, _threads())
+        ctx.save_for_backward(values)
+        ctx.scale_shape = scale.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (values,) = ctx.saved_tensors
+        gradient, out = _laid_out(gradient), torch.empty_like(values)
+        to_scale = _library().quantize_backward(
+            _at(values), _at(gradient), _at(out), ctypes.c_int64(values.numel()), *ctx.numbers, _threads()
+        )
+        return out, torch.full(ctx.scale_shape, to_scale), None, None
+
+
+def depthwise(signal: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> Tensor:
+    """Convolve each channel with its own taps, weight (channels, 1, kernel)."""
+    out: Tensor = _Depthwise.apply(signal, weight, stride, padding, dilation)
+    return out
+
+
+def pointwise(signal: Tensor, weight: Tensor) -> Tensor:
+    """Mix the channels of each step, weight (out, in, 1)."""
+    out: Tensor = _Pointwise.apply(signal, weight)
+    return out
+
+
+def norm_activation(signal: Tensor, norm: nn.BatchNorm1d, scale: Tensor | None, high: int) -> Tensor:
+    """Normalize with the batch's statistics, which move the running ones; ReLU; quantize to levels up to ``high``."""
+    out: Tensor = _NormActivation.apply(signal, norm, norm.weight, norm.bias, scale, high)
+    return out
+
+
+def quantize(values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    """Quantize a signal to levels from ``low`` to ``high``."""
+    out: Tensor = _Quantize.apply(values, scale, low, high)
+    return out
