@@ -58,3 +58,25 @@ def test_the_core_never_imports_torch(arguments):
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("moment", ["import", "run"])
+def test_a_package_of_an_extra_that_is_missing_is_said_in_one_line(monkeypatch, capsys, moment):
+    class Module:
+        @staticmethod
+        def build(parser):
+            pass
+
+        @staticmethod
+        def run(arguments):
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    def import_module(name):
+        if moment == "import":
+            Module.run(None)
+        return Module
+
+    monkeypatch.setattr("bacalhaunet.cli.main.import_module", import_module)
+    assert main(["train"]) == 2
+    message = capsys.readouterr().err
+    assert message == "error: 'bacalhaunet train' needs the package torch: pip install 'bacalhaunet[train]'\n"

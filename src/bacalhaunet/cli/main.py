@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from types import ModuleType
 
 from bacalhaunet import __version__
 from bacalhaunet.cli.commands import COMMANDS
@@ -32,25 +31,21 @@ def _overview() -> str:
     )
 
 
-def _load(name: str) -> ModuleType:
+def _run(name: str, arguments: Sequence[str]) -> None:
     command = COMMANDS[name]
     try:
-        return import_module(command.module)
+        module = import_module(command.module)
+        from jsonargparse import ArgumentParser
+
+        parser = ArgumentParser(prog=f"bacalhaunet {name}", description=f"{command.summary.capitalize()}.")
+        module.build(parser)
+        module.run(parser.parse_args(list(arguments)))
     except ModuleNotFoundError as error:
         if command.extra is None or (error.name or "").startswith("bacalhaunet"):
             raise
         raise MissingExtraError(
             f"'bacalhaunet {name}' needs the package {error.name}: pip install 'bacalhaunet[{command.extra}]'"
         ) from error
-
-
-def _run(name: str, arguments: Sequence[str]) -> None:
-    module = _load(name)
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(prog=f"bacalhaunet {name}", description=COMMANDS[name].summary.capitalize() + ".")
-    module.build(parser)
-    module.run(parser.parse_args(list(arguments)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
