@@ -50,6 +50,12 @@ def test_points_far_from_the_published_ones_stay_inside_the_plane():
         assert axes.get_xlim()[0] < 0.0162 < 1 < axes.get_xlim()[1]
 
 
+def test_only_two_published_points_are_named_where_they_would_crowd():
+    texts = set(_texts(score_plane([PlanePoint("far", 0.01, 0.1)])))
+    assert {"far", "winner of 2021", "VGG10 baseline"} <= texts
+    assert not {"AaronNet32", "Imperial", "figure 4a, float", "the paper's path"} & texts
+
+
 def test_labels_are_text_and_special_characters_survive():
     label = "<b>&\"'$x_1$"
     texts = _texts(accuracy_over_snr([SnrCurve(label, {0: 0.5, 10: 0.9})], []))

@@ -23,8 +23,10 @@ def by_modulation(first: Mapping[str, float], last: Mapping[str, float], labels:
             if modulation in first:
                 ends = [100 * first[modulation], 100 * last[modulation]]
                 axes.plot(ends, [height, height], color=MUTED, linewidth=1.4)
-                axes.plot(ends[0], height, "o", markersize=5, markerfacecolor=GRID, markeredgecolor=MUTED)
-            axes.plot(100 * last[modulation], height, "o", markersize=6, color=SERIES[0])
+                axes.plot(
+                    ends[0], height, "o", markersize=5, markerfacecolor=GRID, markeredgecolor=MUTED, clip_on=False
+                )
+            axes.plot(100 * last[modulation], height, "o", markersize=6, color=SERIES[0], clip_on=False)
             axes.text(103, height, f"{100 * last[modulation]:.0f}", color=INK, fontsize=8, va="center")
         axes.set_yticks(range(len(rows)), rows, fontsize=8.5)
         axes.set(xlim=(0, 100), ylim=(-0.7, len(rows) - 0.3), xlabel="frames named rightly, %")

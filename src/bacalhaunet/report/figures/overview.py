@@ -81,7 +81,7 @@ def _layers(axes: Axes) -> None:
     values = [layer.bit_ops / 1e6 for layer in layers]
     axes.barh(heights, values, height=0.62, color=SERIES[0])
     for height, value, layer in zip(heights, values, layers, strict=True):
-        bits = f"{value:.1f}   at {layer.input_bits} × {layer.weight_bits} bits"
+        bits = f"{value:.{1 if value >= 0.1 else 2}f}   at {layer.input_bits} × {layer.weight_bits} bits"
         axes.annotate(bits, (value, height), (5, 0), textcoords="offset points", va="center", color=MUTED, fontsize=8.5)
     axes.set_yticks(heights, [layer.name for layer in layers], fontsize=8.5)
     axes.set(xlim=(0, 1.45 * max(values)), xlabel="million bit operations a frame, before pruning")
