@@ -17,6 +17,7 @@ from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.split import radioml_split
 from bacalhaunet.deploy.parity import check_parity
+from bacalhaunet.deploy.parity_ties import qonnx_outputs
 from bacalhaunet.errors import UnsupportedOperationError
 from bacalhaunet.models.onnx_files import read_onnx
 from bacalhaunet.models.saved import load_model
@@ -84,14 +85,9 @@ def compare_engines(model: Path, exports: dict[str, Path], frames: NDArray[np.fl
 
 def compare_qonnx(model: Path, export: Path, frames: NDArray[np.float32]) -> dict[str, Any]:
     """Compare qonnx's own node-by-node execution, which is slow, with torch."""
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.core.onnx_exec import execute_onnx
-
-    graph = ModelWrapper(read_onnx(export))
-    name_in, name_out = graph.graph.input[0].name, graph.graph.output[0].name
     expected = predict(open_engine(model, "torch"), frames)
-    found = [int(execute_onnx(graph, {name_in: frame[None]})[name_out].argmax()) for frame in frames]
-    return _record("qonnx's executor", expected, np.array(found), "node by node")
+    found = qonnx_outputs(read_onnx(export), frames, ())[0].argmax(axis=1)
+    return _record("qonnx's executor", expected, np.asarray(found, np.int64), "node by node")
 
 
 def _record(name: str, expected: NDArray[np.int64], found: NDArray[np.int64], explanation: str) -> dict[str, Any]:
