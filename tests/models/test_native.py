@@ -1,0 +1,183 @@
+"""The training kernels against torch, on random shapes."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from bacalhaunet.models import fake_quant  # noqa: E402
+from bacalhaunet.models.catalog import find_spec  # noqa: E402
+from bacalhaunet.models.layers import compute_plainly, on_one_row  # noqa: E402
+from bacalhaunet.models.native import build, functions  # noqa: E402
+from bacalhaunet.models.network import build_network  # noqa: E402
+
+pytestmark = pytest.mark.skipif(build.kernels() is None, reason="needs a C compiler with OpenMP")
+
+CHANNELS = st.sampled_from((1, 2, 3, 8, 12, 24, 32, 48))
+
+
+def signal(batch, channels, length, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return on_one_row(torch.randn((batch, channels, length), generator=generator)).requires_grad_()
+
+
+def agree(native, plain, *inputs):
+    """Compare values and the gradients of a fixed weighting of them."""
+    first = native(*inputs)
+    weighting = torch.randn(first.shape, generator=torch.Generator().manual_seed(5))
+    ours = torch.autograd.grad((first * weighting).sum(), inputs)
+    second = plain(*inputs)
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
+    theirs = torch.autograd.grad((second * weighting).sum(), inputs)
+    for mine, expected in zip(ours, theirs, strict=True):
+        scale = float(expected.abs().max()) + 1e-6
+        torch.testing.assert_close(mine / scale, expected / scale, rtol=0, atol=2e-4)
+
+
+@given(
+    st.integers(1, 5),
+    CHANNELS,
+    st.integers(1, 70),
+    st.sampled_from((1, 3, 5, 9, 21)),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(0, 99),
+)
+@settings(max_examples=80, deadline=None)
+def test_depthwise_equals_torch(batch, channels, length, kernel, stride, dilation, seed):
+    padding = dilation * (kernel - 1) // 2
+    weight = torch.randn((channels, 1, kernel), generator=torch.Generator().manual_seed(seed)).requires_grad_()
+    agree(
+        lambda x, w: functions.depthwise(x, w, stride, padding, dilation),
+        lambda x, w: functional.conv1d(x[:, :, 0], w, None, stride, padding, dilation, channels).unsqueeze(2),
+        signal(batch, channels, length, seed),
+        weight,
+    )
+
+
+@given(st.integers(1, 5), CHANNELS, CHANNELS, st.integers(1, 200), st.integers(0, 99))
+@settings(max_examples=80, deadline=None)
+def test_pointwise_equals_torch(batch, inputs, outputs, length, seed):
+    weight = torch.randn((outputs, inputs, 1), generator=torch.Generator().manual_seed(seed)).requires_grad_()
+    agree(
+        functions.pointwise,
+        lambda x, w: functional.conv2d(x, w.unsqueeze(2)),
+        signal(batch, inputs, length, seed),
+        weight,
+    )
+
+
+@given(st.integers(2, 6), CHANNELS, st.integers(2, 150), st.sampled_from((None, 2, 4, 8)), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_norm_and_activation_equal_torch_and_move_the_running_statistics(batch, channels, length, bits, seed):
+    norms = [torch.nn.BatchNorm2d(channels).train() for _ in range(2)]
+    gamma, beta = torch.rand(channels) + 0.5, torch.rand(channels) - 0.5
+    for norm in norms:
+        norm.load_state_dict({**norm.state_dict(), "weight": gamma, "bias": beta})
+    high = 0 if bits is None else 2**bits - 1
+    scale = None if bits is None else torch.tensor(2.5 / high, requires_grad=True)
+    x = (signal(batch, channels, length, seed).detach() * 2 + 3).requires_grad_()
+
+    def plain(values, *step):
+        out = functional.relu(norms[1](values))
+        return fake_quant.quantize(out, step[0], 0, high) if step else out
+
+    def native(values, *step):
+        return functions.norm_activation(values, norms[0], step[0] if step else None, high)
+
+    first, second = (f(x, *([scale] if scale is not None else [])) for f in (native, plain))
+    # A value on the border between two levels may fall on either side.
+    differing = (first - second).abs() > 1e-4
+    assert float(differing.float().mean()) < 0.002
+    for name, value in norms[1].state_dict().items():
+        torch.testing.assert_close(norms[0].state_dict()[name], value, rtol=1e-5, atol=1e-5)
+    weighting = torch.randn(first.shape, generator=torch.Generator().manual_seed(5))
+    ours = torch.autograd.grad((first * weighting).sum(), [x, norms[0].weight, norms[0].bias])
+    theirs = torch.autograd.grad((second * weighting).sum(), [x, norms[1].weight, norms[1].bias])
+    if not bool(differing.any()):
+        for mine, expected in zip(ours, theirs, strict=True):
+            spread = float(expected.abs().max()) + 1e-3
+            assert float((mine - expected).abs().max()) < 2e-3 * spread
+
+
+@given(st.integers(1, 4), CHANNELS, st.integers(1, 99), st.booleans(), st.integers(2, 8), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_quantizers_equal_the_torch_function(batch, channels, length, signed, bits, seed):
+    low = -(2 ** (bits - 1)) if signed else 0
+    high = low + 2**bits - 1
+    scale = torch.tensor(1.7 / high, requires_grad=True)
+    agree(
+        lambda x, s: functions.quantize(x, s, low, high),
+        lambda x, s: fake_quant.quantize(x, s, low, high),
+        signal(batch, channels, length, seed),
+        scale,
+    )
+
+
+def test_values_that_are_not_numbers_stay_visible():
+    x = signal(2, 8, 10, 0).detach()
+    x[0, 3, 0, 4] = float("nan")
+    assert bool(functions.quantize(x, torch.tensor(0.1), 0, 15).isnan().any())
+    assert bool(functions.norm_activation(x, torch.nn.BatchNorm2d(8), torch.tensor(0.1), 15).isnan().any())
+
+
+@pytest.mark.parametrize("bits", [None, 6, 3])
+def test_a_network_has_the_same_loss_and_gradients_through_brevitas(bits):
+    spec = find_spec("figure4a-05").quantized(bits, bits, sum_bits=bits)
+    torch.manual_seed(4)
+    first = build_network(spec)
+    second = build_network(spec)
+    second.load_state_dict(first.state_dict())
+    compute_plainly(second)
+    frames, labels = torch.randn(12, 2, 1024), torch.arange(12)
+    losses, found = [], []
+    for network in (first, second):
+        loss = functional.cross_entropy(network(frames), labels)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        found.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+    # Sums in another order move a few of 900,000 activations over the border between two levels.
+    assert losses[0] == pytest.approx(losses[1], rel=2e-5 if bits is None else 1e-2)
+    cosine = float(functional.cosine_similarity(found[0], found[1], dim=0))
+    assert cosine > (0.99999 if bits is None else 0.97)
+
+
+def test_two_steps_from_one_state_are_equal_to_the_bit():
+    spec = find_spec("first-experiment").quantized(4, 4)
+    torch.manual_seed(4)
+    network = build_network(spec)
+    frames = torch.randn(9, 2, 1024)
+    found = []
+    for _ in range(2):
+        network.zero_grad()
+        network(frames).square().sum().backward()
+        found.append([p.grad.clone() for p in network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_without_a_compiler_torch_computes(monkeypatch):
+    build.kernels.cache_clear()
+    monkeypatch.setenv(build.SWITCH, "0")
+    try:
+        assert build.kernels() is None
+        network = build_network(find_spec("first-experiment").quantized(4, 4))
+        network(torch.randn(3, 2, 1024)).sum().backward()
+        assert network.blocks[0].depthwise.weight.grad is not None
+    finally:
+        monkeypatch.undo()
+        build.kernels.cache_clear()
+
+
+def test_a_compiler_that_fails_is_as_none(monkeypatch, tmp_path):
+    build.kernels.cache_clear()
+    monkeypatch.setenv("CC", "/bin/false")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    try:
+        assert build.kernels() is None
+        assert list((tmp_path / "bacalhaunet").iterdir()) == []
+    finally:
+        monkeypatch.undo()
+        build.kernels.cache_clear()
