@@ -1,0 +1,24 @@
+"""The native kernels, compiled where there is a C compiler; without one the package installs and runs without them."""
+
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+KERNELS = Path("src/bacalhaunet/deploy/native/kernels")
+SOURCES = ("extension.c", "engine.c", "portable.c", "avx2.c", "avx512.c")
+
+setup(
+    ext_modules=[
+        Extension(
+            "bacalhaunet.deploy.native._engine",
+            sources=[str(KERNELS / name) for name in SOURCES],
+            depends=[str(KERNELS / name) for name in ("engine.h", "vector_kernels.h")],
+            # gcc 12 spills the sums of a row without -fno-tree-ter; each file asks for its own instruction set.
+            extra_compile_args=["-O3", "-std=gnu11", "-fno-tree-ter", "-fno-math-errno", "-ffp-contract=off"],
+            libraries=["m"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

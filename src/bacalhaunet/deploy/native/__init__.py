@@ -1,0 +1,1 @@
+"""The native engine: prebuilt kernels chosen by shape and processor, the model only tables."""

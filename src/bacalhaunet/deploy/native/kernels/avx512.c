@@ -1,0 +1,139 @@
+/* 512-bit vectors: AVX-512 F, BW, DQ, VL and VNNI. */
+#include "engine.h"
+
+#ifdef ENGINE_X86
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")
+#endif
+
+#include <immintrin.h>
+#include <string.h>
+
+#define ALWAYS_INLINE __attribute__((always_inline))
+#define OP static inline ALWAYS_INLINE vec
+#define VB 64
+#define MOST16 16
+#define MOST_WIDE 8
+#define MOST32 8
+
+typedef __m512i vec;
+typedef __m128i shift_count;
+
+OP load(const uint8_t *from) { return _mm512_loadu_si512(from); }
+static inline ALWAYS_INLINE void store(uint8_t *to, vec a) { _mm512_storeu_si512(to, a); }
+static inline ALWAYS_INLINE void store_part(uint8_t *to, vec a, int32_t bytes)
+{
+    _mm512_mask_storeu_epi8(to, ((__mmask64)1 << bytes) - 1, a);
+}
+static inline ALWAYS_INLINE __mmask16 lanes_of(int32_t left) { return left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1); }
+OP load_part32(const int32_t *from, int32_t left) { return _mm512_maskz_loadu_epi32(lanes_of(left), from); }
+static inline ALWAYS_INLINE void store_part32(int32_t *to, vec a, int32_t left)
+{
+    _mm512_mask_storeu_epi32(to, lanes_of(left), a);
+}
+OP set8(int32_t a) { return _mm512_set1_epi8((char)a); }
+OP set16(int32_t a) { return _mm512_set1_epi16((short)a); }
+OP set32(int32_t a) { return _mm512_set1_epi32(a); }
+OP add16(vec a, vec b) { return _mm512_add_epi16(a, b); }
+OP add32(vec a, vec b) { return _mm512_add_epi32(a, b); }
+OP mul32(vec a, vec b) { return _mm512_mullo_epi32(a, b); }
+/* In place: gcc otherwise copies every sum of a loop from one register to another. */
+static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+v"(*sum) : "v"(a)); }
+OP maddubs(vec bytes, vec weights) { return _mm512_maddubs_epi16(bytes, weights); }
+OP mulhi16(vec a, vec b) { return _mm512_mulhi_epu16(a, b); }
+OP max16s(vec a, vec b) { return _mm512_max_epi16(a, b); }
+OP min8(vec a, vec b) { return _mm512_min_epu8(a, b); }
+OP or8(vec a, vec b) { return _mm512_or_si512(a, b); }
+OP packus16(vec a, vec b) { return _mm512_packus_epi16(a, b); }
+OP packs32(vec a, vec b) { return _mm512_packs_epi32(a, b); }
+OP unpack_low8(vec a, vec b) { return _mm512_unpacklo_epi8(a, b); }
+OP unpack_high8(vec a, vec b) { return _mm512_unpackhi_epi8(a, b); }
+OP unpack_low16(vec a, vec b) { return _mm512_unpacklo_epi16(a, b); }
+OP unpack_high16(vec a, vec b) { return _mm512_unpackhi_epi16(a, b); }
+static inline ALWAYS_INLINE shift_count shift_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
+OP sra16(vec a, shift_count bits) { return _mm512_sra_epi16(a, bits); }
+OP sra32(vec a, shift_count bits) { return _mm512_sra_epi32(a, bits); }
+#define shl32(a, bits) _mm512_slli_epi32(a, bits)
+OP dot16(vec sum, vec a, vec b) { return _mm512_dpwssd_epi32(sum, a, b); }
+#define QUAD_WEIGHTS(name, weights) vec name = set32(weights)
+static inline ALWAYS_INLINE void dot8_to(vec *sum, vec bytes, vec weights)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(bytes), "v"(weights));
+}
+
+/* Within 16 bytes: the second eight go between the first eight. */
+OP mix_bytes(vec a)
+{
+    const vec order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+    return _mm512_shuffle_epi8(a, order);
+}
+
+/* After a pack of two vectors: the eighths of the first, then those of the second. */
+OP mix_quarters(vec a) { return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), a); }
+
+/* After two packs of four vectors: the first's dwords, then the second's ... */
+OP mix_dwords(vec a)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), a);
+}
+
+static inline ALWAYS_INLINE int32_t largest_lane(vec a)
+{
+    __m256i half = _mm256_max_epi16(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    __m128i quarter = _mm_max_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    __m128i flipped = _mm_xor_si128(quarter, _mm_set1_epi16(0x7fff)); /* the largest becomes the smallest unsigned */
+    return (int16_t)((_mm_cvtsi128_si32(_mm_minpos_epu16(flipped)) & 0xffff) ^ 0x7fff);
+}
+
+OP clip32(vec a, int32_t high) { return _mm512_min_epi32(_mm512_max_epi32(a, _mm512_setzero_si512()), set32(high)); }
+
+OP round_float(vec sum, float scale, float bias)
+{
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale), _mm512_set1_ps(bias)));
+}
+
+OP round_double(vec sum, double scale, double bias)
+{
+    __m512d a = _mm512_set1_pd(scale), b = _mm512_set1_pd(bias);
+    __m512d low = _mm512_fmadd_pd(_mm512_cvtepi32_pd(_mm512_castsi512_si256(sum)), a, b);
+    __m512d high = _mm512_fmadd_pd(_mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sum, 1)), a, b);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtpd_epi32(low)), _mm512_cvtpd_epi32(high), 1);
+}
+
+OP quantize_lanes(const input_quantizer *q, const float *from)
+{
+    __m512 x = _mm512_loadu_ps(from), scale = _mm512_set1_ps(q->scale);
+    if (q->clipped)
+        x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(q->clip_low)), _mm512_set1_ps(q->clip_high));
+    if (q->exact_reciprocal) {
+        __m512 reciprocal = _mm512_set1_ps(q->reciprocal), quotient = _mm512_mul_ps(x, reciprocal);
+        x = _mm512_fmadd_ps(_mm512_fnmadd_ps(quotient, scale, x), reciprocal, quotient);
+    } else {
+        x = _mm512_div_ps(x, scale);
+    }
+    x = _mm512_add_ps(x, _mm512_set1_ps(q->zero));
+    x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(q->low)), _mm512_set1_ps(q->high));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(x), set32(q->code - (int32_t)q->zero));
+}
+
+static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const float *from)
+{
+    vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 16));
+    vec b = packs32(quantize_lanes(q, from + 32), quantize_lanes(q, from + 48));
+    return mix_dwords(packus16(a, b));
+}
+
+#include "vector_kernels.h"
+
+const kernel_set kernels_avx512 = {"avx512", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums};
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

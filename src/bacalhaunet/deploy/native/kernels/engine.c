@@ -1,0 +1,194 @@
+/* Running a model, the steps common to all instruction sets, and choosing among these. */
+#include "engine.h"
+
+#include <math.h>
+#include <string.h>
+
+/* dst[q + Q j] = src_q[S j]: rows of Q bytes an output. Numbers of a row: destination, then Q sources. */
+void engine_gather(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    int32_t quad = s->extra;
+    for (int32_t row = 0; row < s->channels; row++, at += quad + 1)
+        for (int32_t q = 0; q < quad; q++) {
+            uint8_t *to = arena + at[0] + q;
+            const uint8_t *from = arena + at[1 + q];
+            for (int32_t j = 0; j < s->n; j++)
+                to[(ptrdiff_t)quad * j] = from[(ptrdiff_t)s->stride * j];
+        }
+}
+
+/* Numbers of a row: source, destination. */
+void engine_pool(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++, at += 2) {
+        const uint8_t *from = arena + at[0];
+        uint8_t *to = arena + at[1];
+        for (int32_t j = 0; j < s->n; j++) {
+            int32_t begin = j * s->stride - s->pad, end = begin + s->kernel;
+            uint8_t largest = 0;
+            if (begin < 0)
+                begin = 0;
+            if (end > s->length)
+                end = s->length;
+            for (int32_t i = begin; i < end; i++)
+                largest = from[i] > largest ? from[i] : largest;
+            to[j] = largest;
+        }
+    }
+}
+
+static int32_t round_wide(const model *m, const int32_t *form, const int32_t *sums, int32_t groups, int32_t apart)
+{
+    const int64_t *wide = m->wides + form[1];
+    if (form[0]) { /* thresholds: count, then as many values */
+        int32_t low = 0, high = form[2];
+        while (low < high) {
+            int32_t middle = (low + high) / 2;
+            if (sums[0] >= wide[middle])
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        return low;
+    }
+    int64_t value = wide[0];
+    for (int32_t g = 0; g < groups; g++)
+        value += wide[2 + g] * sums[(ptrdiff_t)g * apart];
+    value >>= wide[1];
+    return value < 0 ? 0 : value > form[2] ? form[2] : (int32_t)value;
+}
+
+/* Any convolution. Numbers of a row: output, form kind, form place, largest or count, then for each group: start,
+ * taps, and offset and weight of each tap. */
+void engine_any(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++) {
+        const int32_t *head = at;
+        at += 4;
+        for (int32_t g = 0; g < s->groups; g++) {
+            int32_t *sum = sums + (ptrdiff_t)g * s->n;
+            int32_t start = *at++, taps = *at++;
+            for (int32_t j = 0; j < s->n; j++)
+                sum[j] = start;
+            for (int32_t t = 0; t < taps; t++, at += 2) {
+                const uint8_t *from = arena + at[0];
+                int32_t weight = at[1];
+                for (int32_t j = 0; j < s->n; j++)
+                    sum[j] += weight * from[(ptrdiff_t)s->stride * j];
+            }
+        }
+        uint8_t *to = arena + head[0];
+        for (int32_t j = 0; j < s->n; j++)
+            to[j] = (uint8_t)round_wide(m, head + 1, sums + j, s->groups, s->n);
+    }
+}
+
+/* Numbers of a sum: start, taps, then offset and weight of each tap. */
+void engine_sparse(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++) {
+        int32_t sum = *at++, taps = *at++;
+        for (int32_t t = 0; t < taps; t++, at += 2)
+            sum += arena[at[0]] * at[1];
+        sums[row] = sum;
+    }
+}
+
+static void write_logits(const model *m, const step *s, const int32_t *sums, int32_t *logits)
+{
+    const int64_t *wide = m->wides + s->first; /* for each: offset, then a multiplier for each group */
+    for (int32_t c = 0; c < s->channels; c++) {
+        int64_t value = *wide++;
+        for (int32_t g = 0; g < s->groups; g++)
+            value += *wide++ * sums[g * s->channels + c];
+        logits[c] = (int32_t)(value >> s->extra);
+    }
+}
+
+static void take_integers(const input_quantizer *q, const uint8_t *integers, uint8_t *arena)
+{
+    for (int row = 0; row < 2; row++)
+        if (q->rows[row] >= 0) {
+            uint8_t *to = arena + q->rows[row];
+            const uint8_t *from = integers + (ptrdiff_t)row * q->length;
+            for (int32_t j = 0; j < q->length; j++)
+                to[j] = (uint8_t)(from[j] + q->code);
+        }
+}
+
+void engine_frame(const model *m, const kernel_set *k, workspace *w, const float *samples, const uint8_t *integers,
+                  int32_t *logits)
+{
+    if (samples)
+        k->quantize(&m->input, samples, w->arena);
+    else
+        take_integers(&m->input, integers, w->arena);
+    for (int32_t number = 0; number < m->step_count; number++) {
+        const step *s = &m->steps[number];
+        switch ((enum step_kind)s->kind) {
+        case STEP_PAIRS: k->pairs(m, s, w->arena); break;
+        case STEP_GATHER: engine_gather(m, s, w->arena); break;
+        case STEP_CONV16: k->conv16(m, s, w->arena); break;
+        case STEP_MAX16: k->max16(m, s, w->arena, w->sums); break;
+        case STEP_WIDE16: k->wide16(m, s, w->arena); break;
+        case STEP_CONV32: k->conv32(m, s, w->arena); break;
+        case STEP_ANY: engine_any(m, s, w->arena, w->sums); break;
+        case STEP_POOL: engine_pool(m, s, w->arena); break;
+        case STEP_SPARSE: engine_sparse(m, s, w->arena, w->sums); break;
+        case STEP_DENSE: k->dense(m, s, w->arena, w->sums); break;
+        case STEP_ROUND: k->round(m, s, w->arena, w->sums); break;
+        case STEP_LOGITS: write_logits(m, s, w->sums, logits); break;
+        }
+    }
+}
+
+const kernel_set *const *engine_available(void)
+{
+    static const kernel_set *found[4];
+    int count = 0;
+#ifdef ENGINE_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+        found[count++] = &kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        found[count++] = &kernels_avx2;
+#endif
+    found[count++] = &kernels_portable;
+    found[count] = 0;
+    return found;
+}
+
+static float level_of(const input_quantizer *q, float x)
+{
+    return rintf(x / q->scale + q->zero);
+}
+
+static float fast_level_of(const input_quantizer *q, float x)
+{
+    float quotient = x * q->reciprocal;
+    float rest = fmaf(-quotient, q->scale, x);
+    return rintf(fmaf(rest, q->reciprocal, quotient) + q->zero);
+}
+
+/* Both functions never decrease; they are equal if they are at each boundary and just before it. */
+int engine_reciprocal_is_exact(const input_quantizer *q)
+{
+    if (!(q->scale > 1e-20f && q->scale < 1e20f))
+        return 0;
+    for (float level = q->low + 1; level <= q->high; level++) {
+        float x = (level - 0.5f - q->zero) * q->scale;
+        for (int n = 0; n < 8; n++)
+            x = nextafterf(x, -INFINITY);
+        for (int n = 0; n < 16; n++) {
+            if (level_of(q, x) != fast_level_of(q, x))
+                return 0;
+            x = nextafterf(x, INFINITY);
+        }
+    }
+    return 1;
+}

@@ -1,0 +1,187 @@
+/* Every kernel in plain C, in the words of its definition. Also what the vector kernels are tested against. */
+#include "engine.h"
+
+#include <math.h>
+
+static void quantize(const input_quantizer *q, const float *samples, uint8_t *arena)
+{
+    for (int row = 0; row < 2; row++) {
+        if (q->rows[row] < 0)
+            continue;
+        uint8_t *to = arena + q->rows[row];
+        const float *from = samples + (ptrdiff_t)row * q->length;
+        for (int32_t j = 0; j < q->length; j++) {
+            float x = from[j];
+            if (q->clipped)
+                x = x < q->clip_low ? q->clip_low : x > q->clip_high ? q->clip_high : x;
+            x = x / q->scale + q->zero;
+            x = x > q->low ? x : q->low; /* also what is not a number */
+            x = x < q->high ? x : q->high;
+            to[j] = (uint8_t)((int32_t)rintf(x) - (int32_t)q->zero + q->code);
+        }
+    }
+}
+
+static void pairs(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++, at += 3) {
+        const uint8_t *a = arena + at[0], *b = arena + at[1];
+        uint8_t *to = arena + at[2];
+        for (int32_t j = 0; j < s->n; j++) {
+            to[2 * j] = a[j];
+            to[2 * j + 1] = b[j];
+        }
+    }
+}
+
+static int32_t bytes_apart(int32_t pattern)
+{
+    static const int32_t apart[] = {1, 2, 2, 1, 2, 4};
+    return apart[pattern];
+}
+
+static int32_t signed_byte(int32_t weights, int n)
+{
+    int32_t byte = (weights >> (8 * n)) & 255;
+    return byte < 128 ? byte : byte - 256;
+}
+
+#define CHUNK 64
+
+/* Sum entries for up to CHUNK outputs from `begin` on. */
+static void sum_entries(const uint8_t *arena, const entry *e, int32_t count, int quad, int32_t apart, int32_t begin,
+                        int32_t outputs, int32_t *sum)
+{
+    for (int32_t n = 0; n < count; n++) {
+        const uint8_t *from = arena + e[n].offset + (ptrdiff_t)apart * begin;
+        int32_t w0 = signed_byte(e[n].weights, 0), w1 = signed_byte(e[n].weights, 1);
+        for (int32_t j = 0; j < outputs; j++)
+            sum[j] += w0 * from[apart * j] + w1 * from[apart * j + 1];
+        if (quad == 4) {
+            int32_t w2 = signed_byte(e[n].weights, 2), w3 = signed_byte(e[n].weights, 3);
+            for (int32_t j = 0; j < outputs; j++)
+                sum[j] += w2 * from[apart * j + 2] + w3 * from[apart * j + 3];
+        }
+    }
+}
+
+static void start_sums(int32_t *sum, int32_t start)
+{
+    for (int32_t j = 0; j < CHUNK; j++)
+        sum[j] = start;
+}
+
+static uint8_t clip(int32_t value, int32_t high)
+{
+    return (uint8_t)(value < 0 ? 0 : value > high ? high : value);
+}
+
+static void conv16(const model *m, const step *s, uint8_t *arena)
+{
+    int32_t sum[CHUNK], apart = bytes_apart(s->pattern);
+    for (int32_t c = 0; c < s->channels; c++) {
+        const record *r = &m->records[s->first + c];
+        for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
+            int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
+            start_sums(sum, r->start);
+            sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, sum);
+            for (int32_t j = 0; j < outputs; j++) {
+                uint32_t product = (uint32_t)(uint16_t)sum[j] * (uint32_t)r->multiplier;
+                arena[r->output + begin + j] = clip(((int32_t)(product >> 16) + r->offset) >> r->shift, s->high);
+            }
+        }
+    }
+}
+
+static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+{
+    int32_t sum[CHUNK], apart = bytes_apart(s->pattern);
+    for (int32_t c = 0; c < s->channels; c++) {
+        const record *r = &m->records[s->first + c];
+        int32_t largest = INT32_MIN;
+        for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
+            int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
+            start_sums(sum, r->start);
+            sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, sum);
+            for (int32_t j = 0; j < outputs; j++)
+                largest = sum[j] > largest ? sum[j] : largest;
+        }
+        sums[r->output] = largest;
+    }
+}
+
+static int32_t half(int32_t pair, int high)
+{
+    int32_t value = (high ? pair >> 16 : pair) & 0xffff;
+    return value < 0x8000 ? value : value - 0x10000;
+}
+
+static void wide16(const model *m, const step *s, uint8_t *arena)
+{
+    int32_t one[CHUNK], two[CHUNK], apart = bytes_apart(s->pattern);
+    for (int32_t c = 0; c < s->channels; c++) {
+        const record *r = &m->records[s->first + c];
+        int32_t upper1 = half(r->multiplier, 0), upper2 = half(r->multiplier, 1);
+        int32_t lower1 = half(r->lower, 0), lower2 = half(r->lower, 1);
+        for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
+            int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
+            start_sums(one, half(r->start, 0));
+            start_sums(two, half(r->start, 1));
+            sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, one);
+            sum_entries(arena, m->entries + r->first + r->count, r->count2, 2, apart, begin, outputs, two);
+            for (int32_t j = 0; j < outputs; j++) {
+                int32_t a = half(one[j], 0), b = half(two[j], 0);
+                int32_t low = a * lower1 + b * lower2 + r->offset_low;
+                int32_t high = a * upper1 + b * upper2 + r->offset;
+                arena[r->output + begin + j] = clip((high + (low >> r->split)) >> r->shift, s->high);
+            }
+        }
+    }
+}
+
+static void conv32(const model *m, const step *s, uint8_t *arena)
+{
+    int32_t sum[CHUNK], apart = bytes_apart(s->pattern);
+    for (int32_t c = 0; c < s->channels; c++) {
+        const record *r = &m->records[s->first + c];
+        for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
+            int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
+            start_sums(sum, r->start);
+            sum_entries(arena, m->entries + r->first, r->count, 4, apart, begin, outputs, sum);
+            for (int32_t j = 0; j < outputs; j++) {
+                double level = rint((double)sum[j] * r->scale + r->bias);
+                arena[r->output + begin + j] = (uint8_t)(level < 0 ? 0 : level > s->high ? s->high : level);
+            }
+        }
+    }
+}
+
+/* Numbers: a start for each output, then for each input its outputs' weights. */
+static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
+{
+    const int32_t *start = m->numbers + s->first, *weights = start + s->channels;
+    for (int32_t c = 0; c < s->channels; c++)
+        sums[c] = start[c];
+    for (int32_t i = 0; i < s->n; i++) {
+        int32_t value = arena[s->source + i];
+        for (int32_t c = 0; c < s->channels; c++)
+            sums[c] += value * weights[c];
+        weights += s->channels;
+    }
+}
+
+/* Wides: offset, shift, multipliers of each group, each an array over outputs. */
+static void round_sums(const model *m, const step *s, uint8_t *arena, const int32_t *sums)
+{
+    const int64_t *offset = m->wides + s->first, *shift = offset + s->channels, *multiplier = shift + s->channels;
+    for (int32_t c = 0; c < s->channels; c++) {
+        int64_t value = offset[c];
+        for (int32_t g = 0; g < s->groups; g++)
+            value += multiplier[g * s->channels + c] * sums[g * s->channels + c];
+        value >>= shift[c];
+        arena[s->output + c] = (uint8_t)(value < 0 ? 0 : value > s->high ? s->high : value);
+    }
+}
+
+const kernel_set kernels_portable = {"portable", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums};

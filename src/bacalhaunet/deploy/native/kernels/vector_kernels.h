@@ -1,0 +1,356 @@
+/* The kernels over vectors of VB bytes; avx512.c and avx2.c define the operations and include this.
+ *
+ * A kernel keeps the sums of a block of outputs in V vectors of 16-bit (or 32-bit) lanes while it walks the entries
+ * of a channel, then requantizes and stores them. V and the pattern are constants where it is used, so every loop
+ * over v unrolls and every branch on the pattern goes.
+ */
+
+#define UNROLL _Pragma("GCC unroll 32")
+
+/* Bytes from the block's start to what vector v of the sums reads. PAIR_1: even outputs, then odd ones. */
+static inline ALWAYS_INLINE ptrdiff_t place_of(const int pattern, int v)
+{
+    return pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB + (v & 1) : (ptrdiff_t)v * VB;
+}
+
+static inline ALWAYS_INLINE ptrdiff_t block_bytes(const int pattern, int v)
+{
+    return pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB : (ptrdiff_t)v * VB;
+}
+
+static inline ALWAYS_INLINE void sum16(const uint8_t *from, const entry *e, int32_t count, const int V,
+                                       const int pattern, vec *sum)
+{
+    for (int32_t n = 0; n < count; n++) {
+        const uint8_t *bytes = from + e[n].offset;
+        vec w = set32(e[n].weights);
+        UNROLL
+        for (int v = 0; v < V; v++)
+            add16_to(&sum[v], maddubs(load(bytes + place_of(pattern, v)), w));
+    }
+}
+
+/* Two vectors of 16-bit values in the pattern's order to one of bytes in the order of positions. */
+static inline ALWAYS_INLINE vec to_bytes(vec a, vec b, vec high, const int pattern)
+{
+    vec bytes = min8(packus16(a, b), high);
+    if (pattern == PATTERN_PAIR_1)
+        return mix_bytes(bytes);
+    if (pattern == PATTERN_PAIR_2)
+        return mix_quarters(bytes);
+    return bytes;
+}
+
+/* Store what belongs to the row; `whole`: it ends where a block ends, so all does. */
+static inline ALWAYS_INLINE void store_outputs(uint8_t *to, vec bytes, int32_t left, const int whole)
+{
+    if (whole || left >= VB)
+        store(to, bytes);
+    else if (left > 0)
+        store_part(to, bytes, left);
+}
+
+static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uint8_t *arena, const int V,
+                                              const int pattern, const int whole)
+{
+    vec high = set8(s->high);
+    const int32_t outputs = V * (VB / 2);
+    const record *records = m->records + s->first;
+    const entry *entries = m->entries;
+    const int32_t n = s->n, channels = s->channels;
+    for (int32_t c = 0; c < channels; c++) {
+        const record row = records[c], *r = &row; /* a copy: stores of bytes may alias anything */
+        const entry *e = entries + r->first;
+        const uint8_t *from = arena;
+        for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
+            vec sum[16];
+            vec start = set16(r->start);
+            UNROLL
+            for (int v = 0; v < V; v++)
+                sum[v] = start;
+            sum16(from, e, r->count, V, pattern, sum);
+            vec multiplier = set16(r->multiplier), offset = set16(r->offset);
+            shift_count shift = shift_by(r->shift);
+            uint8_t *to = arena + r->output + begin;
+            UNROLL
+            for (int v = 0; v < V; v += 2) {
+                vec a = sra16(add16(mulhi16(sum[v], multiplier), offset), shift);
+                vec b = sra16(add16(mulhi16(sum[v + 1], multiplier), offset), shift);
+                store_outputs(to + v * (VB / 2), to_bytes(a, b, high, pattern), n - begin - v * (VB / 2), whole);
+            }
+        }
+    }
+}
+
+static inline ALWAYS_INLINE void max16_block(const model *m, const step *s, uint8_t *arena, int32_t *sums, const int V,
+                                             const int pattern)
+{
+    const int32_t outputs = V * (VB / 2);
+    const record *records = m->records + s->first;
+    const entry *entries = m->entries;
+    const int32_t n = s->n, channels = s->channels;
+    for (int32_t c = 0; c < channels; c++) {
+        const record row = records[c], *r = &row; /* a copy: stores of bytes may alias anything */
+        const entry *e = entries + r->first;
+        const uint8_t *from = arena;
+        vec largest = set16(-32768);
+        for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
+            vec sum[16];
+            vec start = set16(r->start);
+            UNROLL
+            for (int v = 0; v < V; v++)
+                sum[v] = start;
+            sum16(from, e, r->count, V, pattern, sum);
+            UNROLL
+            for (int v = 0; v < V; v++)
+                largest = max16s(largest, sum[v]);
+        }
+        sums[r->output] = largest_lane(largest);
+    }
+}
+
+static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uint8_t *arena, const int V,
+                                              const int pattern, const int whole)
+{
+    vec high = set8(s->high);
+    const int32_t outputs = V * (VB / 2);
+    const record *records = m->records + s->first;
+    const entry *entries = m->entries;
+    const int32_t n = s->n, channels = s->channels;
+    for (int32_t c = 0; c < channels; c++) {
+        const record row = records[c], *r = &row; /* a copy: stores of bytes may alias anything */
+        const entry *e = entries + r->first;
+        const uint8_t *from = arena;
+        for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
+            vec one[8], two[8], done[8];
+            vec start1 = set16(r->start), start2 = set16(r->start >> 16);
+            UNROLL
+            for (int v = 0; v < V; v++) {
+                one[v] = start1;
+                two[v] = start2;
+            }
+            sum16(from, e, r->count, V, pattern, one);
+            sum16(from, e + r->count, r->count2, V, pattern, two);
+            vec upper = set32(r->multiplier), lower = set32(r->lower);
+            vec offset = set32(r->offset), offset_low = set32(r->offset_low);
+            shift_count split = shift_by(r->split), shift = shift_by(r->shift);
+            UNROLL
+            for (int v = 0; v < V; v++) {
+                vec a = unpack_low16(one[v], two[v]), b = unpack_high16(one[v], two[v]);
+                vec low_a = sra32(dot16(offset_low, a, lower), split), low_b = sra32(dot16(offset_low, b, lower), split);
+                vec high_a = dot16(add32(low_a, offset), a, upper), high_b = dot16(add32(low_b, offset), b, upper);
+                done[v] = packs32(sra32(high_a, shift), sra32(high_b, shift));
+            }
+            uint8_t *to = arena + r->output + begin;
+            UNROLL
+            for (int v = 0; v < V; v += 2)
+                store_outputs(to + v * (VB / 2), to_bytes(done[v], done[v + 1], high, pattern),
+                              n - begin - v * (VB / 2), whole);
+        }
+    }
+}
+
+/* One vector of bytes from the four vectors of levels that a block's VB outputs have, by the pattern's order. */
+static inline ALWAYS_INLINE vec quads_to_bytes(const vec *level, const int pattern)
+{
+    if (pattern == PATTERN_QUAD_1) /* byte p of every dword is phase p */
+        return or8(or8(level[0], shl32(level[1], 8)), or8(shl32(level[2], 16), shl32(level[3], 24)));
+    if (pattern == PATTERN_QUAD_2) /* even and odd outputs of two blocks */
+        return mix_quarters(packus16(or8(level[0], shl32(level[1], 16)), or8(level[2], shl32(level[3], 16))));
+    return mix_dwords(packus16(packs32(level[0], level[1]), packs32(level[2], level[3])));
+}
+
+/* Sums of four bytes. 4 / stride phases of outputs share the bytes of a vector. */
+static inline ALWAYS_INLINE void conv32_block(const model *m, const step *s, uint8_t *arena, const int V,
+                                              const int pattern, const int whole)
+{
+    const int phases = pattern == PATTERN_QUAD_1 ? 4 : pattern == PATTERN_QUAD_2 ? 2 : 1;
+    const int apart = 4 / phases;
+    const int32_t high = s->high;
+    const int32_t outputs = V * (VB / 4);
+    const record *records = m->records + s->first;
+    const entry *entries = m->entries;
+    const int32_t n = s->n, channels = s->channels;
+    for (int32_t c = 0; c < channels; c++) {
+        const record row = records[c], *r = &row; /* a copy: stores of bytes may alias anything */
+        const entry *e = entries + r->first;
+        const uint8_t *from = arena;
+        for (int32_t begin = 0; begin < n; begin += outputs, from += (ptrdiff_t)V / phases * VB) {
+            vec sum[8];
+            UNROLL
+            for (int v = 0; v < V; v++)
+                sum[v] = set32(r->start);
+            for (int32_t t = 0; t < r->count; t++) {
+                const uint8_t *bytes = from + e[t].offset;
+                QUAD_WEIGHTS(w, e[t].weights);
+                UNROLL
+                for (int v = 0; v < V; v++)
+                    dot8_to(&sum[v], load(bytes + (ptrdiff_t)(v / phases) * VB + (v % phases) * apart), w);
+            }
+            if (r->exact_float) {
+                UNROLL
+                for (int v = 0; v < V; v++)
+                    sum[v] = clip32(round_float(sum[v], r->scale_float, r->bias_float), high);
+            } else {
+                UNROLL
+                for (int v = 0; v < V; v++)
+                    sum[v] = clip32(round_double(sum[v], r->scale, r->bias), high);
+            }
+            uint8_t *to = arena + r->output + begin;
+            UNROLL
+            for (int v = 0; v < V; v += 4)
+                store_outputs(to + v * (VB / 4), quads_to_bytes(sum + v, pattern), n - begin - v * (VB / 4), whole);
+        }
+    }
+}
+
+static void pairs(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++, at += 3) {
+        const uint8_t *one = arena + at[0], *two = arena + at[1];
+        uint8_t *to = arena + at[2];
+        for (int32_t j = 0; j < s->n; j += VB) {
+            vec a = load(one + j), b = load(two + j);
+            store(to + 2 * j, unpack_low8(a, b));
+            store(to + 2 * j + VB, unpack_high8(a, b));
+        }
+    }
+}
+
+/* Vectors of sums a block has: as many as the row needs and registers hold. */
+static inline int32_t vectors_for(int32_t n, int32_t lanes, int32_t most)
+{
+    int32_t v = 2;
+    while (v < most && v * lanes < n)
+        v *= 2;
+    return v;
+}
+
+#define BY_PATTERN(call, V)                                                                                            \
+    switch (s->pattern) {                                                                                              \
+    case PATTERN_PAIR_1: call(V, PATTERN_PAIR_1); break;                                                               \
+    case PATTERN_PAIR_2: call(V, PATTERN_PAIR_2); break;                                                               \
+    default: call(V, PATTERN_LOCAL); break;                                                                            \
+    }
+
+static void conv16(const model *m, const step *s, uint8_t *arena)
+{
+#define CALL(V, P) (s->n % (V * VB / 2) ? conv16_block(m, s, arena, V, P, 0) : conv16_block(m, s, arena, V, P, 1))
+    switch (vectors_for(s->n, VB / 2, MOST16)) {
+#if MOST16 >= 16
+    case 16: BY_PATTERN(CALL, 16) break;
+#endif
+    case 8: BY_PATTERN(CALL, 8) break;
+    case 4: BY_PATTERN(CALL, 4) break;
+    default: BY_PATTERN(CALL, 2) break;
+    }
+#undef CALL
+}
+
+static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+{
+#define CALL(V, P) max16_block(m, s, arena, sums, V, P)
+    if (s->n >= 4 * (VB / 2)) {
+        BY_PATTERN(CALL, 4)
+    } else {
+        BY_PATTERN(CALL, 2)
+    }
+#undef CALL
+}
+
+static void wide16(const model *m, const step *s, uint8_t *arena)
+{
+#define CALL(V, P) (s->n % (V * VB / 2) ? wide16_block(m, s, arena, V, P, 0) : wide16_block(m, s, arena, V, P, 1))
+    switch (vectors_for(s->n, VB / 2, MOST_WIDE)) {
+#if MOST_WIDE >= 8
+    case 8: BY_PATTERN(CALL, 8) break;
+#endif
+    case 4: BY_PATTERN(CALL, 4) break;
+    default: BY_PATTERN(CALL, 2) break;
+    }
+#undef CALL
+}
+
+static void conv32(const model *m, const step *s, uint8_t *arena)
+{
+#define CALL(V, P) (s->n % (V * VB / 4) ? conv32_block(m, s, arena, V, P, 0) : conv32_block(m, s, arena, V, P, 1))
+#define BY_QUAD(V)                                                                                                     \
+    switch (s->pattern) {                                                                                              \
+    case PATTERN_QUAD_1: CALL(V, PATTERN_QUAD_1); break;                                                               \
+    case PATTERN_QUAD_2: CALL(V, PATTERN_QUAD_2); break;                                                               \
+    default: CALL(V, PATTERN_QUAD_4); break;                                                                           \
+    }
+#if MOST32 >= 8
+    if (s->n > 4 * (VB / 4)) {
+        BY_QUAD(8)
+        return;
+    }
+#endif
+    BY_QUAD(4)
+#undef CALL
+#undef BY_QUAD
+}
+
+static void quantize(const input_quantizer *q, const float *samples, uint8_t *arena)
+{
+    for (int row = 0; row < 2; row++) {
+        if (q->rows[row] < 0)
+            continue;
+        const float *from = samples + (ptrdiff_t)row * q->length;
+        uint8_t *to = arena + q->rows[row];
+        int32_t j = 0;
+        for (; j + VB <= q->length; j += VB)
+            store(to + j, quantize_vector(q, from + j));
+        if (j < q->length) {
+            float rest[VB] = {0};
+            memcpy(rest, from + j, (size_t)(q->length - j) * sizeof(float));
+            store_part(to + j, quantize_vector(q, rest), q->length - j);
+        }
+    }
+}
+
+static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
+{
+    const int32_t *start = m->numbers + s->first, *weights = start + s->channels;
+    const int32_t lanes = VB / 4;
+    for (int32_t c = 0; c < s->channels; c += 4 * lanes) {
+        vec sum[4];
+        int32_t left = s->channels - c, vectors = (left + lanes - 1) / lanes;
+        vectors = vectors > 4 ? 4 : vectors;
+        for (int v = 0; v < vectors; v++)
+            sum[v] = load_part32(start + c + v * lanes, left - v * lanes);
+        for (int32_t i = 0; i < s->n; i++) {
+            vec value = set32(arena[s->source + i]);
+            const int32_t *row = weights + (ptrdiff_t)i * s->channels + c;
+            for (int v = 0; v < vectors; v++)
+                sum[v] = add32(sum[v], mul32(value, load_part32(row + v * lanes, left - v * lanes)));
+        }
+        for (int v = 0; v < vectors; v++)
+            store_part32(sums + c + v * lanes, sum[v], left - v * lanes);
+    }
+}
+
+/* As in portable.c, in 64 bits; `flags` says that 32 are enough. */
+static void round_sums(const model *m, const step *s, uint8_t *arena, const int32_t *sums)
+{
+    const int64_t *offset = m->wides + s->first, *shift = offset + s->channels, *multiplier = shift + s->channels;
+    uint8_t *to = arena + s->output;
+    if (s->flags) {
+        const int32_t *narrow = m->numbers + s->extra;
+        const int32_t *offset32 = narrow, *shift32 = offset32 + s->channels, *multiplier32 = shift32 + s->channels;
+        for (int32_t c = 0; c < s->channels; c++) {
+            int32_t value = (multiplier32[c] * sums[c] + offset32[c]) >> shift32[c];
+            value = value < 0 ? 0 : value;
+            to[c] = (uint8_t)(value > s->high ? s->high : value);
+        }
+        return;
+    }
+    for (int32_t c = 0; c < s->channels; c++) {
+        int64_t value = offset[c];
+        for (int32_t g = 0; g < s->groups; g++)
+            value += multiplier[g * s->channels + c] * sums[g * s->channels + c];
+        value >>= shift[c];
+        to[c] = (uint8_t)(value < 0 ? 0 : value > s->high ? s->high : value);
+    }
+}

@@ -1,0 +1,110 @@
+"""A program loaded into the native engine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.deploy.integer.program import IntArray, Program
+from bacalhaunet.deploy.native.plan import NativePlan, plan_native
+from bacalhaunet.errors import ConfigError
+
+
+def load_extension() -> ModuleType | None:
+    """Return the compiled kernels; None where the package was installed without a C compiler."""
+    try:
+        return import_module("bacalhaunet.deploy.native._engine")
+    except ImportError:
+        return None
+
+
+def available_kernels() -> list[str]:
+    """Return the names of the kernels this processor can run, the best first; empty without the extension."""
+    extension = load_extension()
+    return [] if extension is None else list(extension.available())
+
+
+class NativeModel:
+    """Tables of one program and the kernels that run it.
+
+    Args:
+        program: What to run.
+        kernels: ``"avx512"``, ``"avx2"`` or ``"portable"``; None for the best this processor has.
+
+    Raises:
+        ConfigError: If the extension is not there or this processor lacks the kernels.
+        UnsupportedOperationError: If the program has a layer the engine's bytes cannot hold.
+    """
+
+    def __init__(self, program: Program, kernels: str | None = None) -> None:
+        extension = load_extension()
+        if extension is None:
+            raise ConfigError(
+                "the native kernels are not installed",
+                action="install the package's wheel, or install from source with a C compiler at hand",
+            )
+        names = list(extension.available())
+        self.kernels = kernels or names[0]
+        if self.kernels not in names:
+            raise ConfigError(f"this processor has no kernels called {kernels!r}", allowed=", ".join(names))
+        self.program = program
+        self.plan: NativePlan = plan_native(program)
+        self._extension, self._set = extension, extension.kernels(self.kernels)
+        self._run = extension.run
+        self._model = _make(extension, self.plan)
+        low = program.tensors[program.input].format_low
+        self._byte = np.int8 if low < 0 else np.uint8
+        self._shape = (2, program.frame_length)
+
+    def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return real logits (n, classes) of contiguous float32 frames (n, 2, frame length)."""
+        output = np.empty((len(frames), self.program.classes), np.float32)
+        self._run(self._model, self._set, frames, output, False, False)
+        return output
+
+    def integer_logits(self, frames: NDArray[np.float32] | IntArray) -> NDArray[np.int32]:
+        """Return integer logits (n, classes) of float frames, or of integers as the interpreter takes them."""
+        output = np.empty((len(frames), self.program.classes), np.int32)
+        real = frames.dtype.kind == "f"
+        source = np.ascontiguousarray(frames, np.float32 if real else self._byte)
+        self._run(self._model, self._set, source, output, not real, True)
+        return output
+
+    def trace(self, integers: IntArray) -> dict[str, IntArray]:
+        """Return the values of every tensor the engine stores, (stored channels, length), after one frame."""
+        memory = self._extension.trace(self._model, self._set, np.ascontiguousarray(integers, self._byte))
+        arena = np.frombuffer(memory, np.uint8)
+        values = {}
+        for name, rows in self.plan.placed.items():
+            if name in self.plan.fused:
+                continue
+            length = self.program.tensors[name].length
+            offsets = rows.offset[rows.channels]
+            values[name] = arena[offsets[:, None] + np.arange(length)].astype(np.int64) - rows.zero
+        return values
+
+
+def _make(extension: ModuleType, plan: NativePlan) -> object:
+    tables = plan.tables
+    quantizer = tables.quantizer
+    scale = np.float32(quantizer.scale)
+    clipped = bool(np.isfinite(quantizer.clip_low) or np.isfinite(quantizer.clip_high))
+    numbers = (
+        float(scale),
+        float(np.float32(1) / scale),
+        float(quantizer.zero),
+        float(np.float32(quantizer.clip_low)),
+        float(np.float32(quantizer.clip_high)),
+        float(quantizer.low),
+        float(quantizer.high),
+        int(clipped),
+        *tables.rows,
+        tables.frame_length,
+        tables.code,
+    )
+    return extension.model(
+        *tables.arrays(), tables.initial, tables.sums, tables.classes, tables.logit_scale, numbers
+    )

@@ -1,0 +1,161 @@
+"""The taps of output channels as entries of the kernels: an offset in the arena and two or four packed weights."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bacalhaunet.deploy.integer.program import Conv, Program
+from bacalhaunet.deploy.integer.ranges import source_channels
+from bacalhaunet.deploy.native.layout import Arena, Rows, round_up
+from bacalhaunet.deploy.native.pairing import choose_pairs
+from bacalhaunet.deploy.native.tables import Kind, NativeTables, Pattern, pack_pair, pack_quad
+
+Tap = tuple[int, int, int]
+"""Row of the source (offset of its first value), position relative to the output, weight."""
+
+
+def taps_of(layer: Conv, channel: int, group: int, placed: dict[str, Rows]) -> list[Tap]:
+    """Return the taps of one output channel that go into one sum."""
+    taps: list[Tap] = []
+    for name, belongs, weights in zip(layer.sources, layer.group_of, layer.weights, strict=True):
+        if belongs != group:
+            continue
+        behind = source_channels(weights.shape[0], weights.shape[1], layer.groups)[channel]
+        for inner, tap in zip(*np.nonzero(weights[channel]), strict=True):
+            row = int(placed[name].offset[behind[inner]])
+            taps.append((row, layer.dilation * int(tap) - layer.pad, int(weights[channel, inner, tap])))
+    return taps
+
+
+def zero_sum(layer: Conv, channel: int, group: int, placed: dict[str, Rows]) -> int:
+    """Return what the zero bytes of the sources add to a sum."""
+    return sum(
+        placed[name].zero * int(weights[channel].sum())
+        for name, belongs, weights in zip(layer.sources, layer.group_of, layer.weights, strict=True)
+        if belongs == group
+    )
+
+
+@dataclass
+class EntryMaker:
+    """Turns taps into entries for one layer, preparing planes where the tensors' own rows do not serve.
+
+    Attributes:
+        quad: Bytes of an entry: 2 or 4.
+        pattern: How the kernel is to read them; set by ``plan``.
+    """
+
+    program: Program
+    layer: Conv
+    tables: NativeTables
+    arena: Arena
+    quad: int
+    pattern: Pattern = Pattern.LOCAL
+    _planes: dict[tuple[int, ...], int] = field(default_factory=dict)
+    _pairs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+
+    @property
+    def _n(self) -> int:
+        return self.program.tensors[self.layer.output].length
+
+    def plan(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
+        """Return the entries of each output (any key), and add the steps that prepare planes for them."""
+        stride = self.layer.stride
+        direct = {(2, 1): Pattern.PAIR_1, (2, 2): Pattern.PAIR_2, (4, 1): Pattern.QUAD_1, (4, 2): Pattern.QUAD_2,
+                  (4, 4): Pattern.QUAD_4}  # fmt: skip
+        if self.layer.depthwise and (self.quad, stride) in direct:
+            self.pattern = direct[self.quad, stride]
+            return {key: self._windows(rows) for key, rows in taps.items()}
+        if self.layer.kernel == 1 and stride == 1 and self.layer.pad == 0 and self.quad == 2:
+            self.pattern = Pattern.LOCAL
+            return self._pointwise(taps)
+        self.pattern = Pattern.PAIR_2 if self.quad == 2 else Pattern.QUAD_4
+        return self._gathered(taps)
+
+    def _pack(self, weights: list[int]) -> int:
+        padded = weights + [0] * (self.quad - len(weights))
+        return pack_pair(*padded) if self.quad == 2 else pack_quad(*padded)
+
+    def _windows(self, taps: list[Tap]) -> list[tuple[int, int]]:
+        """Neighbouring taps of a row share an entry."""
+        by_row: dict[int, dict[int, int]] = defaultdict(dict)
+        for row, position, weight in taps:
+            by_row[row][position] = weight
+        entries = []
+        for row, weights in by_row.items():
+            waiting = sorted(weights)
+            while waiting:
+                first = waiting[0]
+                window = [weights.get(first + n, 0) for n in range(self.quad)]
+                waiting = [position for position in waiting if position >= first + self.quad]
+                entries.append((row + first, self._pack(window)))
+        return entries
+
+    def _pointwise(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
+        """Rows interleaved two by two, in the kernels' own order."""
+        chosen = choose_pairs({key: sorted({row for row, _, _ in rows}) for key, rows in taps.items()})
+        used = sorted({pair for pairs in chosen.values() for pair in pairs})
+        size = 2 * round_up(self._n)
+        first = len(self.tables.numbers)
+        for pair in used:
+            self._planes[pair] = self.arena.take(size)
+            self.tables.numbers.extend((*pair, self._planes[pair]))
+        if used:
+            self.tables.add_step(Kind.PAIRS, n=self._n, channels=len(used), first=first)
+        return {key: self._of_pairs(rows, chosen[key]) for key, rows in taps.items()}
+
+    def _of_pairs(self, taps: list[Tap], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        left: dict[int, int] = defaultdict(int)
+        for row, _, weight in taps:
+            left[row] += weight
+        entries = []
+        for a, b in pairs:
+            first = left.pop(a, 0)
+            second = left.pop(b, 0) if b != a else 0
+            entries.append((self._planes[a, b], self._pack([first, second])))
+        return entries
+
+    def _gathered(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
+        """Planes of one output after the other, whatever the stride: by rows that belong together and by phase."""
+        rows = sorted({row for listed in taps.values() for row, _, _ in listed})
+        if self.layer.depthwise:
+            mates = {row: ((row,), 0) for row in rows}
+        else:
+            blocks = [tuple(rows[n : n + self.quad]) for n in range(0, len(rows), self.quad)]
+            mates = {row: (block, place) for block in blocks for place, row in enumerate(block)}
+        grouped: dict[int, dict[tuple[tuple[int, ...], int], list[int]]] = {}
+        for key, listed in taps.items():
+            grouped[key] = defaultdict(lambda: [0] * self.quad)
+            for row, position, weight in listed:
+                block, place = mates[row]
+                grouped[key][block, position][place] += weight
+        steps = {(block, position) for entries in grouped.values() for block, position in entries}
+        self._gather(steps)
+        return {
+            key: [(self._plane_offset(block, position), self._pack(weights))
+                  for (block, position), weights in sorted(entries.items())]
+            for key, entries in grouped.items()
+        }  # fmt: skip
+
+    def _plane_offset(self, block: tuple[int, ...], position: int) -> int:
+        whole, phase = divmod(position, self.layer.stride)
+        return self._planes[(*block, -1, phase)] + self.quad * whole
+
+    def _gather(self, needed: set[tuple[tuple[int, ...], int]]) -> None:
+        """Add the step that fills a plane for each block and phase."""
+        stride, spans = self.layer.stride, defaultdict(list)
+        for block, position in needed:
+            whole, phase = divmod(position, stride)
+            spans[block, phase].append(whole)
+        for (block, phase), wholes in sorted(spans.items()):
+            low, count = min(wholes), self._n + max(wholes) - min(wholes)
+            plane = self.arena.take(self.quad * count + round_up(1))
+            self._planes[(*block, -1, phase)] = plane - self.quad * low
+            sources = [row + stride * low + phase for row in block]
+            sources += [sources[0]] * (self.quad - len(sources))
+            first = len(self.tables.numbers)
+            self.tables.numbers.extend((plane, *sources))
+            self.tables.add_step(Kind.GATHER, n=count, channels=1, first=first, stride=stride, extra=self.quad)
