@@ -1,4 +1,5 @@
 import copy
+from unittest import mock
 
 import pytest
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st  # noqa: E402
 from bacalhaunet.errors import SpecError  # noqa: E402
 from bacalhaunet.models.catalog import CATALOG, find_spec  # noqa: E402
 from bacalhaunet.models.layers import Quantizer, compute_plainly  # noqa: E402
+from bacalhaunet.models.native import functions  # noqa: E402
 from bacalhaunet.models.network import build_network  # noqa: E402
 from bacalhaunet.models.states import calibrate, transfer_state  # noqa: E402
 
@@ -65,6 +67,11 @@ def test_every_layer_gets_the_levels_its_input_bits_allow(spec, seed):
 @given(network_specs(), st.integers(0, 1000))
 @settings(max_examples=15, deadline=None)
 def test_the_fast_quantizers_equal_brevitas_in_value_and_gradient(spec, seed):
+    with mock.patch.object(functions, "kernels", return_value=None):  # their sums have another order: see test_native
+        compare_with_brevitas(spec, seed)
+
+
+def compare_with_brevitas(spec, seed):
     network = small(spec, seed)
     batch, labels = frames(6, spec, seed), torch.arange(6) % spec.classes
     results = []
