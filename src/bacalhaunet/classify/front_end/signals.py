@@ -1,0 +1,163 @@
+"""The signals of a capture, with centre, bandwidth and symbol rate: found blindly, or as set by hand.
+
+    found = find_signals(open_recording("capture.sigmf-meta"))
+    for signal in found:
+        print(signal.start, signal.center, signal.symbol_rate)
+        samples = channel_of(recording, signal).read(0, 4096)     # centred, 8 samples a symbol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.classify.front_end.carrier import fine_carrier, spectrum_balance, symbols
+from bacalhaunet.classify.front_end.channel import Channel
+from bacalhaunet.classify.front_end.regions import Region, regions
+from bacalhaunet.classify.front_end.settings import FrontEndSettings
+from bacalhaunet.classify.front_end.spectrogram import BINS, spectrogram
+from bacalhaunet.classify.front_end.symbol_rate import symbol_rate
+from bacalhaunet.data.recordings.recording import Recording
+
+SAMPLES_PER_SYMBOL = 8
+"""Samples a symbol that the networks know."""
+
+_LOOKED_AT = 1 << 18
+"""Samples of the capture that estimates are made from, from the middle of the signal."""
+
+_ANALYSIS_RATE = 4
+"""Samples of the analysis in one over the bandwidth."""
+
+_MARGIN = 1.1
+"""Part of the band that is analysed, for edges that were found a little too narrow."""
+
+_FINE_SAMPLES = 1 << 16
+_BAND_OF_SYMBOLS = 1.4
+"""Bandwidth in symbol rates where only the symbol rate is known: a roll-off of 0.4, as RadioML's."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal of a capture. Frequencies are in cycles a sample of the capture.
+
+    Attributes:
+        start: Its first sample.
+        stop: The sample after its last.
+        center: Centre frequency, -0.5 to 0.5.
+        bandwidth: Width of the band above the noise.
+        symbol_rate: Symbols a sample; None if none was found, as for analog modulations.
+        snr_db: Ratio of the signal's to the noise's power in the band, dB; None if the noise is unknown.
+        center_from: ``hand``, ``spectrum``, or ``power M`` for the line of the M-th power of the symbols.
+        symbol_rate_from: ``hand``, ``envelope``, or ``none``.
+    """
+
+    start: int
+    stop: int
+    center: float
+    bandwidth: float
+    symbol_rate: float | None = None
+    snr_db: float | None = None
+    center_from: str = "spectrum"
+    symbol_rate_from: str = "none"
+
+
+def find_signals(recording: Recording, settings: FrontEndSettings | None = None) -> list[Signal]:
+    """Return the signals of a capture by their start; an empty list if there is noise alone.
+
+    Stretches with receiver settings of their own (SigMF captures) are looked at one by one.
+
+    Raises:
+        MissingExtraError: If scipy is not installed.
+        RecordingError: If samples cannot be read.
+    """
+    settings = settings or FrontEndSettings()
+    if not settings.detect:
+        return [_by_hand(recording, settings)]
+    found = []
+    for start, stop in stretches(recording):
+        for region in regions(spectrogram(recording, start, stop)):
+            signal = _estimated(recording, region, settings)
+            if signal is not None:
+                found.append(signal)
+    return found
+
+
+def stretches(recording: Recording) -> Iterator[tuple[int, int]]:
+    """Yield the first and last-but-one sample of each stretch of one receiver setting."""
+    starts = sorted({0, *(capture.start for capture in recording.captures if 0 < capture.start < len(recording))})
+    yield from zip(starts, [*starts[1:], len(recording)], strict=True)
+
+
+def channel_of(recording: Recording, signal: Signal) -> Channel:
+    """Return the signal centred and at 8 samples a symbol.
+
+    Where the symbol rate is unknown it is taken to be the bandwidth over 1.4.
+    """
+    rate = signal.symbol_rate or signal.bandwidth / _BAND_OF_SYMBOLS
+    width = max(signal.bandwidth, 1.1 * rate)
+    return Channel(
+        recording, signal.start, signal.stop, signal.center, width, 0.25 * width, SAMPLES_PER_SYMBOL * rate
+    )
+
+
+def _by_hand(recording: Recording, settings: FrontEndSettings) -> Signal:
+    width = settings.bandwidth or _BAND_OF_SYMBOLS * (settings.symbol_rate or 0.0)
+    signal = Signal(0, len(recording), settings.center or 0.0, min(width, 1.0), center_from="hand")
+    return _with_symbols(recording, signal, settings)
+
+
+def _estimated(recording: Recording, region: Region, settings: FrontEndSettings) -> Signal | None:
+    """Return a region's signal; None if nothing is left above the noise when it is looked at closely."""
+    width = region.high - region.low
+    signal = Signal(region.start, region.stop, (region.low + region.high) / 2, width)
+    channel = _analysis_channel(recording, signal)
+    samples = _middle(channel)
+    relative, rate = width / float(channel.ratio), float(channel.ratio)
+    balance = spectrum_balance(samples, _MARGIN * relative, region.floor * rate) * rate
+    excess = float(np.mean(np.abs(samples) ** 2)) - region.floor * (channel.passband + channel.transition)
+    if not excess > 0:
+        return None
+    signal = replace(
+        signal,
+        center=signal.center + balance,
+        snr_db=float(10 * np.log10(excess / (region.floor * width))),
+        bandwidth=settings.bandwidth or width,
+    )
+    return _with_symbols(recording, signal, settings)
+
+
+def _with_symbols(recording: Recording, signal: Signal, settings: FrontEndSettings) -> Signal:
+    """Return the signal with its symbol rate and, unless set by hand, its carrier made fine by it."""
+    if settings.symbol_rate is not None:
+        signal = replace(signal, symbol_rate=settings.symbol_rate, symbol_rate_from="hand")
+    else:
+        channel = _analysis_channel(recording, signal)
+        rate = symbol_rate(_middle(channel), signal.bandwidth / float(channel.ratio))
+        if rate is None:
+            return signal
+        signal = replace(signal, symbol_rate=rate * float(channel.ratio), symbol_rate_from="envelope")
+    if signal.center_from == "hand" or signal.symbol_rate is None:
+        return signal
+    channel = channel_of(recording, signal)
+    fine = fine_carrier(symbols(_middle(channel, _FINE_SAMPLES), float(channel.ratio) / signal.symbol_rate))
+    if fine is None:
+        return signal
+    center = signal.center + fine.offset * signal.symbol_rate
+    return replace(signal, center=center, center_from=f"power {fine.power}")
+
+
+def _analysis_channel(recording: Recording, signal: Signal) -> Channel:
+    width = signal.bandwidth
+    return Channel(
+        recording, signal.start, signal.stop, signal.center, _MARGIN * width, 0.25 * width, _ANALYSIS_RATE * width
+    )
+
+
+def _middle(channel: Channel, most: int | None = None) -> NDArray[np.complex64]:
+    """Return the samples in the middle of a channel: those of 2^18 of the capture, or ``most``."""
+    most = max(1, int(_LOOKED_AT * channel.ratio)) if most is None else most
+    first = max(0, (channel.count - most) // 2)
+    return channel.read(first, min(first + most, channel.count))

@@ -1,0 +1,100 @@
+r"""Power over time and frequency, averaged as far as the length of the capture asks for.
+
+.. math:: P[t, f] = \frac{1}{M \sum w^2} \sum_{m=1}^{M} \left| \sum_n w[n]\, x[n + (t M + m) N / 2]\,
+          e^{-2 \pi j f n / N} \right|^2
+
+Welch's method (IEEE Trans. Audio Electroacoust. 15 (1967) 70), with M segments of N samples, half overlapping, in each
+cell of time. White noise of power `\sigma^2` has `P = \sigma^2` in the mean, with the spread of a gamma variable of
+``averages`` degrees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.classify.front_end.scipy_extra import scipy_module
+from bacalhaunet.data.recordings.recording import Recording
+
+BINS = 256
+"""Frequencies, and samples of a segment."""
+
+_HOP = BINS // 2
+_SHORTEST_CELL = 1024
+_MOST_CELLS = 16384
+_SAMPLES_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Spectrogram:
+    """Power over time and frequency.
+
+    Attributes:
+        power: float32 (cells, BINS), of white noise its power; frequency -0.5 to 0.5 cycles a sample.
+        start: First sample of the first cell.
+        cell: Samples of a cell.
+        averages: Independent periodograms that a cell amounts to.
+    """
+
+    power: NDArray[np.float32]
+    start: int
+    cell: int
+    averages: float
+
+
+def window() -> NDArray[np.float32]:
+    """Return Blackman's window: side lobes 58 dB down, so that strong signals do not hide weak neighbours."""
+    angle = 2 * np.pi * np.arange(BINS) / BINS
+    return np.asarray(0.42 - 0.5 * np.cos(angle) + 0.08 * np.cos(2 * angle), np.float32)
+
+
+def smoothing_gain(bins: int) -> float:
+    """Return how many independent bins the mean of ``bins`` neighbours amounts to: neighbours share the window."""
+    squares = window().astype(float) ** 2
+    phases = np.exp(-2j * np.pi * np.outer(np.arange(bins), np.arange(BINS)) / BINS)
+    shared = np.abs(phases @ squares / squares.sum()) ** 2
+    total = bins + 2 * sum((bins - k) * shared[k] for k in range(1, bins))
+    return float(bins**2 / total)
+
+
+def cell_length(count: int) -> int:
+    """Return the samples of a cell: 1024, and a power of two above where there would be more than 16384 cells."""
+    cell = _SHORTEST_CELL
+    while count > cell * _MOST_CELLS:
+        cell *= 2
+    return cell
+
+
+def spectrogram(recording: Recording, start: int, stop: int) -> Spectrogram:
+    """Return the spectrogram of samples ``start`` to ``stop - 1``, in bounded memory at any length.
+
+    Samples left over at the end count for the last cell; fewer than 2048 samples are one cell.
+    """
+    cell = cell_length(stop - start)
+    cells = max(1, (stop - start) // cell)
+    power = np.empty((cells, BINS), np.float32)
+    step = max(1, _SAMPLES_AT_ONCE // cell)
+    for first in range(0, cells, step):
+        last = min(first + step, cells)
+        begin = start + first * cell
+        # Half a segment more than the cells, so that every cell has all its segments.
+        end = stop if last == cells else start + last * cell + _HOP
+        power[first:last] = _cells(recording.read(begin, end), cell, last - first)
+    shared = float(np.dot(window()[_HOP:], window()[:_HOP]) / np.dot(window(), window())) ** 2
+    return Spectrogram(power, start, cell, (cell // _HOP) / (1 + 2 * shared))
+
+
+def _cells(samples: NDArray[np.complex64], cell: int, cells: int) -> NDArray[np.float32]:
+    fft = scipy_module("fft")
+    if len(samples) < cell + _HOP:
+        samples = np.resize(samples, cell + _HOP)
+    taps = window() / np.sqrt(np.sum(window() ** 2))
+    segments = np.lib.stride_tricks.sliding_window_view(samples, BINS)[::_HOP]
+    power = np.empty((cells, BINS), np.float32)
+    count = cell // _HOP
+    for k in range(cells):
+        spectra = fft.fft(segments[k * count : (k + 1) * count] * taps, axis=1)
+        power[k] = np.fft.fftshift((spectra.real**2 + spectra.imag**2).mean(axis=0))
+    return power
