@@ -37,5 +37,8 @@ class ResumePoint(Callback):
         if not due or batch_idx + 1 >= trainer.num_training_batches:
             return
         self._saved_at = trainer.global_step
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.path)  # takes part and writes nothing
+            return
         with whole_file(self.path) as partial:
             trainer.save_checkpoint(partial)

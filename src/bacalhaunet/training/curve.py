@@ -51,7 +51,7 @@ class LearningCurve(Callback):
         if trainer.sanity_checking:
             return
         accuracy = float(trainer.callback_metrics["validation_accuracy"])
-        frames = trainer.global_step * self.batch_size * trainer.world_size
+        frames = trainer.global_step * self.batch_size
         self.points.append(CurvePoint(frames, round(self.seconds, 1), accuracy))
         if trainer.is_global_zero:
             write_text(self.path, json.dumps([asdict(point) for point in self.points], indent=1))

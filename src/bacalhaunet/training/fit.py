@@ -21,6 +21,7 @@ from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.checkpoints import ResumePoint
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.curve import CurvePoint, LearningCurve
+from bacalhaunet.training.distributed import Share, ShareOfBatches, own_share, shared_statistics
 from bacalhaunet.training.progress import ProgressLines
 from bacalhaunet.training.task import ClassificationTask, Loss, cross_entropy
 
@@ -63,6 +64,8 @@ def fit(
     ends with the same weights, on the same machine and number of threads. The weights kept at the end are those of
     the epoch with the best validation accuracy.
 
+    Started by torchrun, every process takes its rows of each batch, and the losses are those of one process.
+
     Args:
         network: Maps frames to logits.
         batches: Training batches.
@@ -94,13 +97,18 @@ def fit(
         loss=loss,
     )
     progress = ProgressLines(title, config.batch_size)
-    trainer = _trainer(config, folder, [curve, progress, *callbacks, *_checkpoints(config, folder)])
+    share = own_share()
+    trainer = _trainer(config, folder, [curve, progress, *callbacks, *_checkpoints(config, folder)], share)
     resume = folder / LAST_CHECKPOINT
-    _run(trainer, task, batches, validation, resume if resume.is_file() else None)
+    if share.processes > 1:
+        source = ShareOfBatches(batches.source, config.batch_size, share)
+        batches = ResumableBatches(source, batches.batches_per_epoch, batches.ahead)
+    with shared_statistics(network, share):
+        _run(trainer, task, batches, _Listed(validation, share), resume if resume.is_file() else None)
     _load_best(network, folder)
     return FitResult(
         validation_accuracy=max(point.validation_accuracy for point in curve.points),
-        frames_seen=trainer.global_step * config.batch_size * trainer.world_size,
+        frames_seen=trainer.global_step * config.batch_size,
         seconds=curve.seconds,
         curve=tuple(curve.points),
     )
@@ -120,13 +128,16 @@ def _checkpoints(config: TrainConfig, folder: Path) -> list[Callback]:
     return [best, last]
 
 
-def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
+def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], share: Share) -> Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     loggers: list[Logger] = [CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")]
     return Trainer(
         max_epochs=config.epochs,
         accelerator=config.accelerator,
-        devices=1,
+        devices=share.on_this_machine,
+        num_nodes=share.processes // share.on_this_machine,
+        strategy="ddp" if share.processes > 1 else "auto",
+        use_distributed_sampler=False,  # each process takes its own rows
         logger=loggers,
         callbacks=callbacks,
         gradient_clip_val=config.optimizer.gradient_norm or None,
@@ -141,7 +152,7 @@ def _run(
     trainer: Trainer,
     task: ClassificationTask,
     batches: ResumableBatches,
-    validation: Sequence[Batch],
+    validation: _Listed,
     checkpoint: Path | None,
 ) -> None:
     with warnings.catch_warnings():
@@ -151,7 +162,7 @@ def _run(
         warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
         try:
             # A plain list of batches would be taken for a list of loaders.
-            loader = DataLoader(_Listed(validation), batch_size=None)
+            loader = DataLoader(validation, batch_size=None)
             trainer.fit(task, batches, loader, ckpt_path=checkpoint, weights_only=True)
         except (RuntimeError, KeyError) as error:
             if checkpoint is None or "state_dict" not in str(error):
@@ -164,16 +175,19 @@ def _run(
 
 
 class _Listed(Dataset[Batch]):
-    """Batches that lie in memory, as the data set Lightning wants."""
+    """One process's rows of a sequence of batches, as the data set Lightning wants."""
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self.batches = batches
+    def __init__(self, batches: Sequence[Batch], share: Share) -> None:
+        self.batches, self.share = batches, share
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
-        return self.batches[index]
+        batch, share = self.batches[index], self.share
+        if share.processes == 1:
+            return batch
+        return Batch(*(tensor[share.rank :: share.processes] for tensor in batch))
 
 
 def _load_best(network: nn.Module, folder: Path) -> None:

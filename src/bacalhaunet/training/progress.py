@@ -46,6 +46,8 @@ class ProgressLines(Callback):
 
     def _print(self, trainer: Trainer, loss: float | None, accuracy: float | None) -> None:
         self._printed = time.monotonic()
+        if not trainer.is_global_zero:
+            return
         steps = trainer.global_step - self._first_step
         rate = steps / max(self._printed - self._started, 1e-9)
         total = int(trainer.estimated_stepping_batches)

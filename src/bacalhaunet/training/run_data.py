@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -124,4 +125,7 @@ def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: in
 
 
 def _device(config: TrainConfig) -> str:
-    return "cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    """Name the device that frames are made on: the GPU of this process, where there is one."""
+    if config.accelerator == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"

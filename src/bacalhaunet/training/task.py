@@ -56,15 +56,18 @@ class ClassificationTask(LightningModule):
         """Return the loss of one batch."""
         batch = Batch(*batch)
         loss = self.loss(self.network(batch.frames), batch)
-        self.log("train_loss", loss, prog_bar=True)
+        self.log("train_loss", loss, prog_bar=True, sync_dist=self.trainer.world_size > 1)
         return loss
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Add one batch to the validation accuracy and loss."""
         batch = Batch(*batch)
+        if not len(batch.labels):  # fewer rows than processes
+            return
         logits = self.network(batch.frames)
         self.accuracy(logits, batch.labels)
-        self.log("validation_loss", cross_entropy(logits, batch), batch_size=len(batch.labels))
+        several = self.trainer.world_size > 1
+        self.log("validation_loss", cross_entropy(logits, batch), batch_size=len(batch.labels), sync_dist=several)
         self.log("validation_accuracy", self.accuracy, prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
