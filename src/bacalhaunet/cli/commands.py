@@ -21,6 +21,7 @@ COMMANDS: dict[str, Command] = {
     "data": Command("bacalhaunet.cli.data", "check a RadioML 2018.01A file", "train"),
     "train": Command("bacalhaunet.cli.train", "train a network", "train"),
     "prune": Command("bacalhaunet.cli.prune", "prune a trained network step by step", "train"),
+    "search": Command("bacalhaunet.cli.search", "search for networks of high accuracy and low score", "train"),
     "evaluate": Command("bacalhaunet.cli.evaluate", "accuracy of a network on a RadioML file", "train"),
     "export": Command("bacalhaunet.cli.export", "write a network as QONNX or QCDQ", "train"),
     "classify": Command("bacalhaunet.cli.classify", "name the modulation of a recording"),

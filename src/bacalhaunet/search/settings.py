@@ -1,0 +1,118 @@
+"""Settings of a search. Every worker of a study has the same, but for those that only concern its machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.search.halving import HalvingConfig
+from bacalhaunet.search.space import SearchSpace
+from bacalhaunet.training.config import DataConfig, OptimizerConfig, TrainConfig
+
+STARTS = ("bacalhaunet", "prototype", *(f"figure4a-{number:02d}" for number in range(1, 14)))
+"""Networks of the catalog a search begins with: the winner, its prototype, the architectures of figure 4a."""
+
+_OWN_BUSINESS = ("trials", "threads", "accelerator", "heartbeat_seconds")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A search.
+
+    Attributes:
+        trials: Trials of the whole study, over all workers.
+        space: What may be chosen.
+        starts: Networks tried first: names of the catalog or specifications (YAML or JSON). Those outside the space
+            are passed over.
+        start_bits: Bits of the weights, activations and sums of a start that is in float.
+        sampler: How the next trial is chosen: ``tpe`` (multivariate tree-structured Parzen estimator), ``nsga2``
+            (genetic) or ``random``.
+        epochs: Epochs of a trial.
+        prune_epochs: Epochs of fine-tuning after pruning.
+        prune_weight_decay: L2 penalty while fine-tuning.
+        halving: When a trial is stopped early.
+        optimizer: Adam and its schedule.
+        data: Where frames come from. All trials train on the same and are compared on the same validation frames.
+        batch_size: Frames of a batch.
+        seed: Decides what is chosen, initial weights and frames. One worker with the same seed runs the same trials.
+        checkpoint_every_steps: Steps between two checkpoints to resume from.
+        threads: Threads of torch; 0 leaves torch's choice.
+        accelerator: Where to train, in Lightning's words.
+        heartbeat_seconds: Seconds between two signs of life of a worker. A trial whose worker gave none for four
+            times as long is taken up again by another.
+        max_retries: How often a trial whose worker died is taken up again.
+    """
+
+    trials: int = 100
+    space: SearchSpace = field(default_factory=SearchSpace)
+    starts: tuple[str, ...] = STARTS
+    start_bits: int = 6
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    epochs: int = 9
+    prune_epochs: int = 3
+    prune_weight_decay: float = 1e-4
+    halving: HalvingConfig = field(default_factory=HalvingConfig)
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"))
+    data: DataConfig = field(default_factory=lambda: DataConfig(frames_per_epoch=20_480))
+    batch_size: int = 256
+    seed: int = 1
+    checkpoint_every_steps: int = 50
+    threads: int = 0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    heartbeat_seconds: int = 30
+    max_retries: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the ranges; those of training are checked by ``training``."""
+        object.__setattr__(self, "starts", tuple(self.starts))
+        for name, low in (("trials", 1), ("prune_epochs", 1), ("heartbeat_seconds", 1), ("max_retries", 0)):
+            if not getattr(self, name) >= low:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}", allowed=f"{low} or more")
+        if not 2 <= self.start_bits <= 8:
+            raise ConfigError(f"start_bits is {self.start_bits!r}", allowed="2 to 8")
+        if not 0 <= self.prune_weight_decay <= 1:
+            raise ConfigError(f"prune_weight_decay is {self.prune_weight_decay!r}", allowed="0 to 1")
+        self.training("", self.epochs)
+
+    def training(self, network: str, epochs: int) -> TrainConfig:
+        """Return the settings that train ``network`` for ``epochs`` epochs."""
+        return TrainConfig(
+            network=network,
+            optimizer=self.optimizer,
+            data=self.data,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+            threads=self.threads,
+            accelerator=self.accelerator,
+        )
+
+    def to_yaml(self) -> str:
+        """Return every setting as YAML; ``search run --config`` takes it back."""
+        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)
+
+    def agreed(self) -> str:
+        """Return as YAML the settings that all workers of a study share.
+
+        Of a data file the name counts: it may lie in another folder on another machine.
+        """
+        values = _plain(asdict(self))
+        for name in _OWN_BUSINESS:
+            del values[name]
+        if self.data.file is not None:
+            values["data"]["file"] = self.data.file.name
+        text: str = yaml.safe_dump(values)
+        return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
