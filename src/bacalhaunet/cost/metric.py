@@ -15,6 +15,7 @@ from bacalhaunet.cost.findings import find_waste
 from bacalhaunet.cost.graph import Graph
 from bacalhaunet.cost.names import LAYER_OPERATORS, label_layers, layer_name
 from bacalhaunet.cost.prepare import prepare
+from bacalhaunet.cost.preprocess import preprocess
 from bacalhaunet.cost.qcdq import quantizers_from_linear
 from bacalhaunet.cost.report import CostReport, LayerCost
 from bacalhaunet.errors import MissingExtraError, ModelFileError, UnsupportedOperationError
@@ -93,8 +94,9 @@ def _run_qonnx(model: ModelProto, source: str) -> tuple[dict[str, Any], Graph]:
         final = str(Path(folder) / "costed.onnx")
         try:
             result = inference_cost(
-                ModelWrapper(model, fix_float64=True),
+                preprocess(ModelWrapper(model, fix_float64=True)),
                 output_onnx=final,
+                preprocess=False,
                 discount_sparsity=True,
                 cost_breakdown=True,
             )

@@ -33,6 +33,7 @@ def prepare(model: ModelProto) -> ModelProto:
     prepared.CopyFrom(inliner.inline_local_functions(model) if len(model.functions) else model)
     _order_opsets(prepared)
     constants_to_initializers(prepared.graph)  # a scale in a Constant node would be read as float
+    _copy_through_identities(prepared.graph)
     _fold_quantizer_parameters(prepared)
     _fix_shapes(prepared.graph)
     _state_kernel_shapes(prepared.graph)
@@ -50,6 +51,27 @@ def _order_opsets(model: ModelProto) -> None:
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", standard))
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in entries.items())
+
+
+def _copy_through_identities(graph: GraphProto) -> None:
+    """Replace each Identity of an initializer by a copy of it, in place.
+
+    Exporters write one for every tensor that equals another, and qonnx folds one node a pass over the whole graph:
+    a network of 50 layers would take minutes.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        source = constants.get(node.input[0]) if node.op_type == "Identity" and node.domain in ("", "ai.onnx") else None
+        if source is None:
+            kept.append(node)
+            continue
+        copy = graph.initializer.add()
+        copy.CopyFrom(source)
+        copy.name = node.output[0]
+        constants[copy.name] = copy
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _fold_quantizer_parameters(model: ModelProto) -> None:
