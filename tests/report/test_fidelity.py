@@ -29,7 +29,7 @@ def qpsk(count, config=None):
     return Twin(config).frames(torch.full_like(index, 4), snrs, index, seed=2).numpy()
 
 
-@pytest.mark.parametrize(("roll_off", "cascaded"), [(0.41, 3.0), (0.3, 2.0), (0.55, 3.0)])
+@pytest.mark.parametrize(("roll_off", "cascaded"), [(0.41, 3.0), (0.35, 2.5), (0.55, 3.0)])
 def test_the_estimator_finds_the_pulse_that_is_there(roll_off, cascaded):
     config = TwinConfig(roll_off=roll_off, cascaded_filters=cascaded)
     found = estimate_pulse(qpsk(200, config))

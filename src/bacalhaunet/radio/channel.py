@@ -2,12 +2,14 @@
 
 RadioML 2018.01A, one chain for every class (evidence: clip shares, frame powers, confusions; sureness A):
 
-    x(n) = g s(n) exp(j (phi + w n)) + v(n),   g = 10^(L / 10),   n = 0 .. M - 1
-    frame = x / std(x),                        std(x)^2 = mean |x|^2 - |mean x|^2 over the block of M samples
+    s(n) = s0(n) / mean |s0|,                  n = 0 .. M - 1
+    x(n) = g s(n) exp(j (phi + w n)) + v(n),   g = 10^(L / 10)
+    frame = x / std(x),                        std(x)^2 = mean |x|^2 - |mean x|^2
 
-with L the label, s of unit nominal power and v complex white noise of power 1. The gain is an amplitude, so the ratio
-of signal to noise power is 2 L dB, not L. The mean is taken out of the std but not out of x, and a frame is a part of
-its block, so a frame's own power floats.
+with L the label, v complex white noise of power 1 and every mean over the block of M samples, of which a frame is a
+part. The gain is an amplitude and s has mean amplitude one, not mean power one, so the ratio of signal to noise power
+is 2 L dB plus 10 log10 mean |s|^2: 0 for constant envelopes, 0.9 for the AM-DSB classes, 1.2 for 8ASK. The mean is
+taken out of the std but not out of x, so a frame's own power floats.
 """
 
 from __future__ import annotations
@@ -26,8 +28,14 @@ def signal_gain(snr_db: Tensor) -> Tensor:
 
 
 def signal_to_noise_db(snr_db: Tensor) -> Tensor:
-    """True ratio of signal to noise power over the whole sampled band for label L: 20 log10 g = 2 L dB."""
+    """Ratio of signal to noise power over the whole sampled band for label L and a constant envelope: 2 L dB."""
     return 2.0 * snr_db
+
+
+def unit_amplitude(block: Tensor) -> Tensor:
+    """Divide each block (B, 2, M) by its mean |s|, in place: what the gain multiplies has mean amplitude one."""
+    amplitude = (block[:, 0] * block[:, 0]).addcmul_(block[:, 1], block[:, 1]).sqrt_().mean(1)
+    return block.div_(amplitude.view(-1, 1, 1))
 
 
 def rotate(block: Tensor, phase: Tensor, step: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Constellations of the digital classes, as RadioML 2018.01A has them.
 
-Every constellation is scaled to mean AMPLITUDE one, mean |c| = 1, not to mean power one [sureness B: the clip curves
-of the ASK classes and VGG10's confusions at +4 dB].
+Every constellation is scaled to mean amplitude one, mean |c| = 1, for definiteness: the channel divides the shaped
+block by its own mean amplitude, so the scale here does not reach the frames.
 """
 
 from __future__ import annotations
