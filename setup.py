@@ -13,8 +13,8 @@ setup(
             "bacalhaunet.deploy.native._engine",
             sources=[str(KERNELS / name) for name in SOURCES],
             depends=[str(KERNELS / name) for name in ("engine.h", "vector_kernels.h")],
-            # gcc 12 spills the sums of a row without -fno-tree-ter; each file asks for its own instruction set.
-            extra_compile_args=["-O3", "-std=gnu11", "-fno-tree-ter", "-fno-math-errno", "-ffp-contract=off"],
+            # Each file asks for its own instruction set, so one set of options serves all.
+            extra_compile_args=["-O3", "-std=gnu11", "-fno-math-errno", "-ffp-contract=off"],
             libraries=["m"],
             py_limited_api=True,
             optional=True,

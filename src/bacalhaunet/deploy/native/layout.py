@@ -41,6 +41,9 @@ class Arena:
     """Places rows one after the other and keeps what the memory holds before the first frame."""
 
     size: int = LINE
+    _spare: int = LINE
+    _spare_size: int = 0
+    _used: int = 0
     fills: list[tuple[int, int, int]] = field(default_factory=list)
 
     def take(self, size: int, fill: int = 0) -> int:
@@ -49,6 +52,21 @@ class Arena:
         self.size = round_up(offset + size)
         if fill:
             self.fills.append((offset, size, fill))
+        return offset
+
+    def begin_planes(self) -> None:
+        """Make the bytes of all planes so far free again: their kernels have run by then."""
+        self._used = 0
+
+    def take_plane(self, size: int) -> int:
+        """Return the offset of bytes for a prepared plane, which live until the next ``begin_planes``."""
+        if self._used + size > self._spare_size:
+            if self._used:
+                return self.take(size)
+            self._spare_size = round_up(4 * size)
+            self._spare = self.take(self._spare_size)
+        offset = self._spare + self._used
+        self._used = round_up(self._used + size)
         return offset
 
     def fill(self, offset: int, size: int, value: int) -> None:

@@ -116,7 +116,10 @@ class _Planner:
         return True
 
     def _entries(self, layer: Conv, channels: list[int], quad: int, groups: int) -> tuple[Pattern, list[list[int]]]:
-        """Add the entries of channels; return the pattern and for each channel first entry and counts."""
+        """Add the entries of channels; return the pattern and for each channel first entry and counts.
+
+        Sums beyond the layer's accumulators are empty.
+        """
         maker = EntryMaker(self.program, layer, self.tables, self.arena, quad)
         taps = {
             channel * groups + group: taps_of(layer, channel, group, self.placed)
@@ -130,7 +133,7 @@ class _Planner:
             for group in range(groups):
                 listed = entries[channel * groups + group]
                 self.tables.entries.extend(listed)
-                span.append(len(listed))
+                span.append(len(listed) // (2 if maker.pattern is Pattern.PAIR_1 else 1))
             spans.append(span)
         return maker.pattern, spans
 
@@ -169,17 +172,17 @@ class _Planner:
         self._step(layer, Kind.CONV16, pattern, len(channels))
 
     def _wide16(self, layer: Conv, forms: dict[int, Form16 | LongForm | RealForm]) -> None:
-        channels = self._order(layer, list(forms))
+        channels = list(forms)
         groups = layer.accumulators
-        pattern, spans = self._entries(layer, channels, 2, groups)
-        for channel, span in zip(channels, spans, strict=True):
+        pattern, spans = self._entries(layer, channels, 2, 2)
+        for channel, span in sorted(zip(channels, spans, strict=True), key=lambda item: item[1][1:]):
             form = forms[channel]
             assert isinstance(form, LongForm)
             starts = [-zero_sum(layer, channel, group, self.placed) for group in range(groups)]
             self.tables.add_record(
                 first=span[0],
                 count=span[1],
-                count2=span[2] if groups > 1 else 0,
+                count2=span[2],
                 output=int(self.placed[layer.output].offset[channel]),
                 start=pack_halves(starts[0], starts[1] if groups > 1 else 0),
                 multiplier=pack_halves(*form.upper),

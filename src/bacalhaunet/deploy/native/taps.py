@@ -63,12 +63,14 @@ class EntryMaker:
 
     def plan(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
         """Return the entries of each output (any key), and add the steps that prepare planes for them."""
+        self.arena.begin_planes()
         stride = self.layer.stride
         direct = {(2, 1): Pattern.PAIR_1, (2, 2): Pattern.PAIR_2, (4, 1): Pattern.QUAD_1, (4, 2): Pattern.QUAD_2,
                   (4, 4): Pattern.QUAD_4}  # fmt: skip
         if self.layer.depthwise and (self.quad, stride) in direct:
             self.pattern = direct[self.quad, stride]
-            return {key: self._windows(rows) for key, rows in taps.items()}
+            windows = self._neighbours if self.pattern is Pattern.PAIR_1 else self._windows
+            return {key: windows(rows) for key, rows in taps.items()}
         if self.layer.kernel == 1 and stride == 1 and self.layer.pad == 0 and self.quad == 2:
             self.pattern = Pattern.LOCAL
             return self._pointwise(taps)
@@ -78,6 +80,24 @@ class EntryMaker:
     def _pack(self, weights: list[int]) -> int:
         padded = weights + [0] * (self.quad - len(weights))
         return pack_pair(*padded) if self.quad == 2 else pack_quad(*padded)
+
+    def _neighbours(self, taps: list[Tap]) -> list[tuple[int, int]]:
+        """Two entries a load: bytes (k, k + 1) are taps k, k + 1 of even outputs and k - 1, k of odd ones.
+
+        A tap t is done for the even outputs by the load at t or t - 1, for the odd ones by that at t or t + 1.
+        """
+        by_row: dict[int, dict[int, int]] = defaultdict(dict)
+        for row, position, weight in taps:
+            by_row[row][position] = weight
+        entries = []
+        for row, weights in by_row.items():
+            even, odd = dict(weights), dict(weights)
+            while even or odd:
+                load = min([*even, *(t + (t - 1 not in odd and t not in even) for t in odd)])
+                first = self._pack([even.pop(load, 0), even.pop(load + 1, 0)])
+                second = self._pack([odd.pop(load - 1, 0), odd.pop(load, 0)])
+                entries.extend(((row + load, first), (row + load, second)))
+        return entries
 
     def _windows(self, taps: list[Tap]) -> list[tuple[int, int]]:
         """Neighbouring taps of a row share an entry."""
@@ -101,7 +121,7 @@ class EntryMaker:
         size = 2 * round_up(self._n)
         first = len(self.tables.numbers)
         for pair in used:
-            self._planes[pair] = self.arena.take(size)
+            self._planes[pair] = self.arena.take_plane(size)
             self.tables.numbers.extend((*pair, self._planes[pair]))
         if used:
             self.tables.add_step(Kind.PAIRS, n=self._n, channels=len(used), first=first)
@@ -152,7 +172,7 @@ class EntryMaker:
             spans[block, phase].append(whole)
         for (block, phase), wholes in sorted(spans.items()):
             low, count = min(wholes), self._n + max(wholes) - min(wholes)
-            plane = self.arena.take(self.quad * count + round_up(1))
+            plane = self.arena.take_plane(self.quad * count + round_up(1))
             self._planes[(*block, -1, phase)] = plane - self.quad * low
             sources = [row + stride * low + phase for row in block]
             sources += [sources[0]] * (self.quad - len(sources))

@@ -6,7 +6,7 @@ import numpy as np
 
 from bacalhaunet.deploy.integer.program import Conv, Program, Thresholds
 from bacalhaunet.deploy.native.layout import Arena, Rows
-from bacalhaunet.deploy.native.tables import Kind, NativeTables
+from bacalhaunet.deploy.native.tables import Kind, NativeTables, pack_quad
 from bacalhaunet.deploy.native.taps import taps_of, zero_sum
 
 _DENSE_SHARE = 0.15
@@ -22,6 +22,8 @@ def add_vector_layer(
     channels = np.arange(program.classes) if last else placed[layer.output].channels
     if not last and not round_numbers(program, layer, placed[layer.output], tables, dry=True):
         return False
+    if not last and _rescale(program, layer, placed, tables):
+        return True
     if not _dense(program, layer, channels, placed, tables, arena):
         _sparse(layer, channels, placed, tables)
     tables.sums = max(tables.sums, layer.accumulators * len(channels))
@@ -34,6 +36,15 @@ def add_vector_layer(
         tables.wides.extend((int(form.offset[channel]), *(int(m) for m in form.multiplier[:, channel])))
     tables.add_step(Kind.LOGITS, channels=len(channels), first=first, groups=layer.accumulators, extra=form.shift)
     return True
+
+
+def _rescale(program: Program, layer: Conv, placed: dict[str, Rows], tables: NativeTables) -> bool:
+    """Add a layer that only rescales a vector, byte by byte, in one step."""
+    source, output = placed[layer.sources[0]], placed[layer.output]
+    alike = layer.depthwise and layer.kernel == 1 and len(layer.sources) == 1 and layer.pad == 0
+    if not alike or not source.vector or not np.array_equal(source.channels, output.channels):
+        return False
+    return round_numbers(program, layer, output, tables, source=source)
 
 
 def _sparse(layer: Conv, channels: np.ndarray, placed: dict[str, Rows], tables: NativeTables) -> None:
@@ -60,7 +71,8 @@ def _dense(
         return False
     source, weights = placed[layer.sources[0]], layer.weights[0]
     length = program.tensors[layer.sources[0]].length
-    if layer.kernel != length or np.count_nonzero(weights) < _DENSE_SHARE * weights.size or not len(source.channels):
+    filled = np.count_nonzero(weights) >= _DENSE_SHARE * weights.size
+    if layer.kernel != length or not filled or not len(source.channels) or np.abs(weights).max() > 127:
         return False
     base = int(source.offset[source.channels[0]])
     if not source.vector:
@@ -70,8 +82,10 @@ def _dense(
     matrix = computed[:, source.channels].reshape(len(channels), inputs)
     first = len(tables.numbers)
     tables.numbers.extend(-source.zero * int(total) for total in computed.sum(axis=(1, 2)))
-    tables.numbers.extend(int(weight) for weight in matrix.T.ravel())
-    tables.add_step(Kind.DENSE, n=inputs, channels=len(channels), first=first, source=base)
+    quads = -(-inputs // 4)
+    padded = np.pad(matrix, ((0, 0), (0, 4 * quads - inputs))).reshape(len(channels), quads, 4)
+    tables.numbers.extend(pack_quad(*map(int, weights)) for quad in range(quads) for weights in padded[:, quad])
+    tables.add_step(Kind.DENSE, n=quads, channels=len(channels), first=first, source=base)
     return True
 
 
@@ -86,12 +100,19 @@ def _side_by_side(source: Rows, length: int, tables: NativeTables, arena: Arena)
 
 
 def round_numbers(
-    program: Program, layer: Conv, output: Rows, tables: NativeTables, *, dry: bool = False
+    program: Program,
+    layer: Conv,
+    output: Rows,
+    tables: NativeTables,
+    *,
+    dry: bool = False,
+    source: Rows | None = None,
 ) -> bool:
     """Add the step that rounds the sums of a layer into a vector; False if some channel has no linear form.
 
     Args:
         dry: Only say whether it can be done.
+        source: The vector whose bytes, times the layer's one weight each, are the sums; None: they are there.
     """
     channels, form = output.channels, layer.requantizer
     still = ~layer.computed[channels]
@@ -114,9 +135,14 @@ def round_numbers(
     multiplier = np.where(still, 0, multiplier)
     offset = np.where(still, constant, offset - (np.int64(base) << shift)) - np.where(still, base, 0)
     shift = np.where(still, 0, shift)
+    if source is not None:
+        weight = layer.weights[0][channels, 0, 0]
+        offset = offset - multiplier[0] * weight * source.zero
+        multiplier = multiplier * weight
     worst = np.maximum(np.abs(layer.acc_low), np.abs(layer.acc_high))[:, channels]
+    worst = np.maximum(worst, 255) if source is not None else worst
     reach = (np.abs(multiplier) * worst).sum(axis=0) + np.abs(offset)
-    narrow = layer.accumulators == 1 and bool(np.all(reach <= _INT32)) and bool(np.all(multiplier <= _INT32))
+    narrow = layer.accumulators == 1 and bool(np.all(reach <= _INT32))
     extra = len(tables.numbers)
     if narrow:
         tables.numbers.extend(int(v) for v in (*offset, *shift, *multiplier[0]))
@@ -130,6 +156,7 @@ def round_numbers(
         output=int(output.offset[channels[0]]) if len(channels) else 0,
         groups=layer.accumulators,
         extra=extra,
-        flags=int(narrow),
+        flags=int(narrow) + (2 if source is not None else 0),
+        source=int(source.offset[channels[0]]) if source is not None and len(channels) else 0,
     )
     return True

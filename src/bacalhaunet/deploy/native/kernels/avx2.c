@@ -80,6 +80,7 @@ static inline ALWAYS_INLINE quad_weights split_weights(vec w)
     quad_weights split = {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
     return split;
 }
+static inline ALWAYS_INLINE quad_weights quad_of(vec w) { return split_weights(w); }
 static inline ALWAYS_INLINE void dot8_to(vec *sum, vec bytes, quad_weights w)
 {
     vec even = _mm256_and_si256(bytes, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(bytes, 8);

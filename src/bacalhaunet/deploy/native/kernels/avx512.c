@@ -60,6 +60,7 @@ OP sra32(vec a, shift_count bits) { return _mm512_sra_epi32(a, bits); }
 #define shl32(a, bits) _mm512_slli_epi32(a, bits)
 OP dot16(vec sum, vec a, vec b) { return _mm512_dpwssd_epi32(sum, a, b); }
 #define QUAD_WEIGHTS(name, weights) vec name = set32(weights)
+OP quad_of(vec w) { return w; }
 static inline ALWAYS_INLINE void dot8_to(vec *sum, vec bytes, vec weights)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(bytes), "v"(weights));
@@ -115,6 +116,8 @@ OP quantize_lanes(const input_quantizer *q, const float *from)
     } else {
         x = _mm512_div_ps(x, scale);
     }
+    if (q->plain) /* the packs clip below and, but for what no integer holds, above */
+        return _mm512_cvtps_epi32(_mm512_min_ps(x, _mm512_set1_ps(127)));
     x = _mm512_add_ps(x, _mm512_set1_ps(q->zero));
     x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(q->low)), _mm512_set1_ps(q->high));
     return _mm512_add_epi32(_mm512_cvtps_epi32(x), set32(q->code - (int32_t)q->zero));
@@ -122,6 +125,11 @@ OP quantize_lanes(const input_quantizer *q, const float *from)
 
 static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const float *from)
 {
+    if (q->plain) {
+        vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 16));
+        vec b = packs32(quantize_lanes(q, from + 32), quantize_lanes(q, from + 48));
+        return _mm512_xor_si512(mix_dwords(_mm512_packs_epi16(a, b)), set8(-128));
+    }
     vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 16));
     vec b = packs32(quantize_lanes(q, from + 32), quantize_lanes(q, from + 48));
     return mix_dwords(packus16(a, b));

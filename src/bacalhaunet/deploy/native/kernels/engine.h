@@ -21,12 +21,13 @@ enum step_kind {
     STEP_POOL,     /* max pool of rows */
     STEP_SPARSE,   /* sums of a vector's bytes: few each */
     STEP_DENSE,    /* sums of a vector's bytes: a matrix */
-    STEP_ROUND,    /* requantize the sums of the step before into a vector */
+    STEP_ROUND,    /* requantize the sums of the step before, or bytes, into a vector */
     STEP_LOGITS    /* the sums of the step before are the logits */
 };
 
-/* How the bytes of an entry lie: `quad` bytes together, `stride` bytes from one output to the next. LOCAL: made by
- * STEP_PAIRS. */
+/* How the bytes of an entry lie: two (pair) or four (quad) together, and so many from one output to the next. LOCAL:
+ * made by STEP_PAIRS. PAIR_1 takes two entries at a time: the bytes at the first one's offset plus j go to output j
+ * by its weights, and to output j + 1 by the second one's, j even. */
 enum pattern { PATTERN_PAIR_1, PATTERN_PAIR_2, PATTERN_LOCAL, PATTERN_QUAD_1, PATTERN_QUAD_2, PATTERN_QUAD_4 };
 
 typedef struct {
@@ -80,6 +81,7 @@ typedef struct {
     int32_t rows[2];          /* offsets of I and Q; -1: not read */
     int32_t length;
     int32_t code;             /* the byte that stands for 0 */
+    int32_t plain;            /* all signed bytes, no zero point */
 } input_quantizer;
 
 typedef struct {
@@ -111,7 +113,7 @@ typedef struct {
     void (*wide16)(const model *m, const step *s, uint8_t *arena);
     void (*conv32)(const model *m, const step *s, uint8_t *arena);
     void (*dense)(const model *m, const step *s, const uint8_t *arena, int32_t *sums);
-    void (*round)(const model *m, const step *s, uint8_t *arena, const int32_t *sums);
+    void (*round)(const model *m, const step *s, uint8_t *arena, int32_t *sums);
 } kernel_set;
 
 extern const kernel_set kernels_portable;

@@ -126,6 +126,7 @@ static PyObject *make_model(PyObject *self, PyObject *arguments)
         return NULL;
     }
     q->exact_reciprocal = engine_reciprocal_is_exact(q);
+    q->plain = q->low == -128 && q->high == 127 && q->zero == 0 && q->code == 128;
     return capsule;
 }
 
@@ -172,18 +173,20 @@ static void run_frames(const call *c, const float *samples, const uint8_t *integ
 }
 
 /* run(model, kernels, frames, output, integers in, integers out): frames and output are contiguous buffers. */
-static PyObject *run(PyObject *self, PyObject *arguments)
+static PyObject *run(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
 {
-    PyObject *capsule, *kernels, *source, *target;
-    int integers_in, integers_out;
     Py_buffer in, out;
     call c;
     (void)self;
-    if (!PyArg_ParseTuple(arguments, "OOOOpp", &capsule, &kernels, &source, &target, &integers_in, &integers_out))
+    if (count != 6) {
+        PyErr_SetString(PyExc_TypeError, "run takes 6 arguments");
         return NULL;
-    if (PyObject_GetBuffer(source, &in, PyBUF_SIMPLE) < 0)
+    }
+    PyObject *capsule = arguments[0], *kernels = arguments[1];
+    int integers_in = arguments[4] == Py_True, integers_out = arguments[5] == Py_True;
+    if (PyObject_GetBuffer(arguments[2], &in, PyBUF_SIMPLE) < 0)
         return NULL;
-    if (PyObject_GetBuffer(target, &out, PyBUF_SIMPLE | PyBUF_WRITABLE) < 0) {
+    if (PyObject_GetBuffer(arguments[3], &out, PyBUF_SIMPLE | PyBUF_WRITABLE) < 0) {
         PyBuffer_Release(&in);
         return NULL;
     }
@@ -259,7 +262,7 @@ static PyObject *kernels(PyObject *self, PyObject *arguments)
 
 static PyMethodDef methods[] = {
     {"model", make_model, METH_VARARGS, "Take in the tables of a model."},
-    {"run", run, METH_VARARGS, "Run frames."},
+    {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, "Run frames."},
     {"trace", trace, METH_VARARGS, "Return the memory after one frame."},
     {"available", available, METH_NOARGS, "Name the kernels of this processor."},
     {"kernels", kernels, METH_VARARGS, "Find kernels by name."},

@@ -49,10 +49,29 @@ static int32_t signed_byte(int32_t weights, int n)
 
 #define CHUNK 64
 
+/* PAIR_1: the two entries' weights for even and odd outputs. */
+static void sum_neighbours(const uint8_t *arena, const entry *e, int32_t count, int32_t begin, int32_t outputs,
+                           int32_t *sum)
+{
+    for (int32_t n = 0; n < count; n++, e += 2) {
+        const uint8_t *from = arena + e->offset + begin;
+        int32_t even0 = signed_byte(e->weights, 0), even1 = signed_byte(e->weights, 1);
+        int32_t odd0 = signed_byte(e[1].weights, 0), odd1 = signed_byte(e[1].weights, 1);
+        for (int32_t j = 0; j < outputs; j += 2) {
+            sum[j] += even0 * from[j] + even1 * from[j + 1];
+            sum[j + 1] += odd0 * from[j] + odd1 * from[j + 1];
+        }
+    }
+}
+
 /* Sum entries for up to CHUNK outputs from `begin` on. */
 static void sum_entries(const uint8_t *arena, const entry *e, int32_t count, int quad, int32_t apart, int32_t begin,
                         int32_t outputs, int32_t *sum)
 {
+    if (quad == 2 && apart == 1) {
+        sum_neighbours(arena, e, count, begin, outputs, sum);
+        return;
+    }
     for (int32_t n = 0; n < count; n++) {
         const uint8_t *from = arena + e[n].offset + (ptrdiff_t)apart * begin;
         int32_t w0 = signed_byte(e[n].weights, 0), w1 = signed_byte(e[n].weights, 1);
@@ -129,7 +148,7 @@ static void wide16(const model *m, const step *s, uint8_t *arena)
             start_sums(one, half(r->start, 0));
             start_sums(two, half(r->start, 1));
             sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, one);
-            sum_entries(arena, m->entries + r->first + r->count, r->count2, 2, apart, begin, outputs, two);
+            sum_entries(arena, m->entries + r->first + (apart == 1 ? 2 : 1) * r->count, r->count2, 2, apart, begin, outputs, two);
             for (int32_t j = 0; j < outputs; j++) {
                 int32_t a = half(one[j], 0), b = half(two[j], 0);
                 int32_t low = a * lower1 + b * lower2 + r->offset_low;
@@ -157,23 +176,27 @@ static void conv32(const model *m, const step *s, uint8_t *arena)
     }
 }
 
-/* Numbers: a start for each output, then for each input its outputs' weights. */
+/* Numbers: a start for each output, then for each four inputs the outputs' weights, packed. */
 static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
 {
     const int32_t *start = m->numbers + s->first, *weights = start + s->channels;
     for (int32_t c = 0; c < s->channels; c++)
         sums[c] = start[c];
-    for (int32_t i = 0; i < s->n; i++) {
-        int32_t value = arena[s->source + i];
-        for (int32_t c = 0; c < s->channels; c++)
-            sums[c] += value * weights[c];
-        weights += s->channels;
-    }
+    for (int32_t i = 0; i < s->n; i++, weights += s->channels)
+        for (int q = 0; q < 4; q++) {
+            int32_t value = arena[s->source + 4 * i + q];
+            for (int32_t c = 0; c < s->channels; c++)
+                sums[c] += value * signed_byte(weights[c], q);
+        }
 }
 
-/* Wides: offset, shift, multipliers of each group, each an array over outputs. */
-static void round_sums(const model *m, const step *s, uint8_t *arena, const int32_t *sums)
+/* Wides: offset, shift, multipliers of each group, each an array over outputs. Bit 1 of the flags: the sums are bytes
+ * of the source. */
+static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 {
+    if (s->flags & 2)
+        for (int32_t c = 0; c < s->channels; c++)
+            sums[c] = arena[s->source + c];
     const int64_t *offset = m->wides + s->first, *shift = offset + s->channels, *multiplier = shift + s->channels;
     for (int32_t c = 0; c < s->channels; c++) {
         int64_t value = offset[c];

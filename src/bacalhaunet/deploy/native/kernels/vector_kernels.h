@@ -5,29 +5,61 @@
  * over v unrolls and every branch on the pattern goes.
  */
 
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 32")
-
-/* Bytes from the block's start to what vector v of the sums reads. PAIR_1: even outputs, then odd ones. */
-static inline ALWAYS_INLINE ptrdiff_t place_of(const int pattern, int v)
-{
-    return pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB + (v & 1) : (ptrdiff_t)v * VB;
-}
+#endif
 
 static inline ALWAYS_INLINE ptrdiff_t block_bytes(const int pattern, int v)
 {
     return pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB : (ptrdiff_t)v * VB;
 }
 
-static inline ALWAYS_INLINE void sum16(const uint8_t *from, const entry *e, int32_t count, const int V,
-                                       const int pattern, vec *sum)
+/* Sum one entry's bytes; `fresh`: the sums begin here, with `start`. */
+static inline ALWAYS_INLINE void sum_entry16(const uint8_t *from, const entry *e, const int V, const int pattern,
+                                             const int fresh, vec start, vec *sum)
 {
-    for (int32_t n = 0; n < count; n++) {
-        const uint8_t *bytes = from + e[n].offset;
-        vec w = set32(e[n].weights);
+    const uint8_t *bytes = from + e->offset;
+    vec even = set32(e->weights), odd = even;
+    if (pattern == PATTERN_PAIR_1) /* even outputs in even vectors, odd ones in odd: one load serves both */
+        odd = set32(e[1].weights);
+    UNROLL
+    for (int v = 0; v < V; v += 2) {
+        vec one = load(bytes + (pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB : (ptrdiff_t)v * VB)), two = one;
+        if (pattern != PATTERN_PAIR_1)
+            two = load(bytes + (ptrdiff_t)(v + 1) * VB);
+        if (fresh) {
+            sum[v] = add16(start, maddubs(one, even));
+            sum[v + 1] = add16(start, maddubs(two, odd));
+        } else {
+            add16_to(&sum[v], maddubs(one, even));
+            add16_to(&sum[v + 1], maddubs(two, odd));
+        }
+    }
+}
+
+/* Sum all entries of a channel. */
+static inline ALWAYS_INLINE void sum16(const uint8_t *from, const entry *e, int32_t count, const int V,
+                                       const int pattern, int32_t start, vec *sum)
+{
+    const int records = pattern == PATTERN_PAIR_1 ? 2 : 1;
+    const entry *end = e + (ptrdiff_t)records * count;
+    if (count == 0) {
         UNROLL
         for (int v = 0; v < V; v++)
-            add16_to(&sum[v], maddubs(load(bytes + place_of(pattern, v)), w));
+            sum[v] = set16(start);
+        return;
     }
+    sum_entry16(from, e, V, pattern, 1, set16(start), sum);
+    for (e += records; e != end; e += records)
+        sum_entry16(from, e, V, pattern, 0, sum[0], sum);
+}
+
+/* Records of `entries` that so many of a kind take. */
+static inline ALWAYS_INLINE int32_t entries_of(const int pattern, int32_t count)
+{
+    return pattern == PATTERN_PAIR_1 ? 2 * count : count;
 }
 
 /* Two vectors of 16-bit values in the pattern's order to one of bytes in the order of positions. */
@@ -64,11 +96,7 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
-            vec start = set16(r->start);
-            UNROLL
-            for (int v = 0; v < V; v++)
-                sum[v] = start;
-            sum16(from, e, r->count, V, pattern, sum);
+            sum16(from, e, r->count, V, pattern, r->start, sum);
             vec multiplier = set16(r->multiplier), offset = set16(r->offset);
             shift_count shift = shift_by(r->shift);
             uint8_t *to = arena + r->output + begin;
@@ -96,11 +124,7 @@ static inline ALWAYS_INLINE void max16_block(const model *m, const step *s, uint
         vec largest = set16(-32768);
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
-            vec start = set16(r->start);
-            UNROLL
-            for (int v = 0; v < V; v++)
-                sum[v] = start;
-            sum16(from, e, r->count, V, pattern, sum);
+            sum16(from, e, r->count, V, pattern, r->start, sum);
             UNROLL
             for (int v = 0; v < V; v++)
                 largest = max16s(largest, sum[v]);
@@ -123,14 +147,8 @@ static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uin
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec one[8], two[8], done[8];
-            vec start1 = set16(r->start), start2 = set16(r->start >> 16);
-            UNROLL
-            for (int v = 0; v < V; v++) {
-                one[v] = start1;
-                two[v] = start2;
-            }
-            sum16(from, e, r->count, V, pattern, one);
-            sum16(from, e + r->count, r->count2, V, pattern, two);
+            sum16(from, e, r->count, V, pattern, r->start, one);
+            sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, r->start >> 16, two);
             vec upper = set32(r->multiplier), lower = set32(r->lower);
             vec offset = set32(r->offset), offset_low = set32(r->offset_low);
             shift_count split = shift_by(r->split), shift = shift_by(r->shift);
@@ -321,22 +339,27 @@ static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *
         for (int v = 0; v < vectors; v++)
             sum[v] = load_part32(start + c + v * lanes, left - v * lanes);
         for (int32_t i = 0; i < s->n; i++) {
-            vec value = set32(arena[s->source + i]);
+            int32_t four;
+            memcpy(&four, arena + s->source + 4 * (ptrdiff_t)i, sizeof four);
+            vec bytes = set32(four);
             const int32_t *row = weights + (ptrdiff_t)i * s->channels + c;
             for (int v = 0; v < vectors; v++)
-                sum[v] = add32(sum[v], mul32(value, load_part32(row + v * lanes, left - v * lanes)));
+                dot8_to(&sum[v], bytes, quad_of(load_part32(row + v * lanes, left - v * lanes)));
         }
         for (int v = 0; v < vectors; v++)
             store_part32(sums + c + v * lanes, sum[v], left - v * lanes);
     }
 }
 
-/* As in portable.c, in 64 bits; `flags` says that 32 are enough. */
-static void round_sums(const model *m, const step *s, uint8_t *arena, const int32_t *sums)
+/* As in portable.c, in 64 bits; bit 0 of the flags says that 32 are enough. */
+static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 {
+    if (s->flags & 2)
+        for (int32_t c = 0; c < s->channels; c++)
+            sums[c] = arena[s->source + c];
     const int64_t *offset = m->wides + s->first, *shift = offset + s->channels, *multiplier = shift + s->channels;
     uint8_t *to = arena + s->output;
-    if (s->flags) {
+    if (s->flags & 1) {
         const int32_t *narrow = m->numbers + s->extra;
         const int32_t *offset32 = narrow, *shift32 = offset32 + s->channels, *multiplier32 = shift32 + s->channels;
         for (int32_t c = 0; c < s->channels; c++) {
