@@ -37,7 +37,10 @@ def _run(name: str, arguments: Sequence[str]) -> None:
         module = import_module(command.module)
         from jsonargparse import ArgumentParser
 
-        parser = ArgumentParser(prog=f"bacalhaunet {name}", description=f"{command.summary.capitalize()}.")
+        from bacalhaunet.cli.formatting import KeepLines
+
+        description = f"{command.summary[0].upper()}{command.summary[1:]}."
+        parser = ArgumentParser(prog=f"bacalhaunet {name}", description=description, formatter_class=KeepLines)
         module.build(parser)
         module.run(parser.parse_args(list(arguments)))
     except ModuleNotFoundError as error:

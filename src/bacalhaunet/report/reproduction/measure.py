@@ -23,6 +23,9 @@ from bacalhaunet.models.onnx_files import read_onnx
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.outputs import write_text
 
+SHOWN_SNRS_DB = (-4, 4, 30)
+"""SNR labels whose confusions the report shows; those the baseline's were published at."""
+
 EVALUATION_FILE, COST_FILE = "evaluation.json", "cost.json"
 
 
@@ -35,7 +38,8 @@ def measure(model: Path, data: Path, folder: Path) -> dict[str, Any]:
     with RadioMLFile(data) as file:
         result = evaluate(open_engine(model), batches(file, Selection("test").indices(file)), file.names)
     cost = cost_of(model)
-    write_text(folder / EVALUATION_FILE, json.dumps(result.to_dict()))
+    shown = {str(snr): result.confusion_at(snr).tolist() for snr in SHOWN_SNRS_DB if snr in result.snrs_db}
+    write_text(folder / EVALUATION_FILE, json.dumps({**result.to_dict(), "confusion_by_snr": shown}))
     write_text(folder / COST_FILE, json.dumps(cost.to_dict()))
     return {
         "accuracy": result.accuracy,
