@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bacalhaunet.radio.channel import receive, rotate, signal_gain, signal_to_noise_db
+from bacalhaunet.radio.channel import phasors, receive, signal_gain, signal_to_noise_db
 from bacalhaunet.radio.random_streams import FrameStreams
 
 
@@ -20,22 +20,29 @@ def test_a_label_is_an_amplitude_so_the_snr_is_twice_the_label():
     assert torch.equal(signal_to_noise_db(labels), 2 * labels)
 
 
-def test_rotation_multiplies_by_a_turning_phasor():
-    block = torch.randn(3, 2, 100, generator=torch.Generator().manual_seed(1))
+def test_phasors_turn_with_the_offset():
+    gain = torch.tensor([[2.0], [1.0], [0.5]])
     phase, step = torch.tensor([[0.3], [2.0], [6.0]]), torch.tensor([[0.01], [-0.02], [0.0]])
-    turned = rotate(block, phase, step)
-    expected = torch.complex(block[:, 0], block[:, 1]) * torch.exp(1j * (phase + step * torch.arange(100)))
-    assert torch.allclose(torch.complex(turned[:, 0], turned[:, 1]), expected, atol=1e-5)
+    made = phasors(gain, phase, step, 256).double()
+    expected = gain.double() * torch.exp(1j * (phase + step * torch.arange(256)).double())
+    assert torch.allclose(torch.complex(made[:, 0], made[:, 1]), expected, atol=1e-5)
+
+
+def test_the_scale_of_the_clean_block_does_not_matter():
+    block, snr, zero = _wave(512).expand(8, 2, 512).contiguous(), torch.full((8,), 3.0), torch.zeros(8, 1)
+    one = receive(block, snr, zero, zero, 256, streams(8), 0, 1)
+    other = receive(7 * block, snr, zero, zero, 256, streams(8), 0, 1)
+    assert torch.allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("label", [-10.0, 0.0, 6.0])
 def test_the_unseen_half_has_the_distribution_of_noise_drawn_sample_by_sample(constant, label):
     count, length, total = 3000, 128, 256
-    block = torch.ones(1, 2, total) * math.sqrt(0.5) if constant else _wave(total)
+    block, zero = torch.ones(1, 2, total) * math.sqrt(0.5) if constant else _wave(total), torch.zeros(count, 1)
     block = block.expand(count, 2, total).contiguous()
     snr = torch.full((count,), label)
-    short = receive(block, snr, length, streams(count), 0, 1)
+    short = receive(block, snr, zero, zero, length, streams(count), 0, 1)
     gain = signal_gain(snr).view(-1, 1, 1)
     noise = torch.randn(count, 2, total, generator=torch.Generator().manual_seed(3)) * math.sqrt(0.5)
     noisy = block * gain + noise
@@ -56,6 +63,6 @@ def _wave(total):
 
 def test_a_whole_block_has_unit_std_exactly():
     block = _wave(512).expand(8, 2, 512).contiguous()
-    out = receive(block, torch.full((8,), 3.0), 512, streams(8), 0, 1)
+    out = receive(block, torch.full((8,), 3.0), torch.zeros(8, 1), torch.zeros(8, 1), 512, streams(8), 0, 1)
     variance = out.pow(2).sum((1, 2)) / 512 - out.mean(2).pow(2).sum(1)
     assert torch.allclose(variance, torch.ones(8), atol=1e-5)

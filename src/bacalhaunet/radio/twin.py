@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.channel import receive, rotate, unit_amplitude
+from bacalhaunet.radio.channel import receive
 from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
 from bacalhaunet.radio.random_streams import FrameStreams
 from bacalhaunet.radio.twin_config import TwinConfig
@@ -89,10 +89,10 @@ class Twin:
 
     @torch.no_grad()
     def _tile(self, waveform: Waveform, streams: FrameStreams, modulation: Tensor, snr_db: Tensor) -> Tensor:
-        block = unit_amplitude(waveform(self.config, streams, modulation))
+        block = waveform(self.config, streams, modulation)
         phase = streams.uniform(STREAM_PHASE, 1).mul_(2 * math.pi)
         step = streams.normal(STREAM_OFFSET, 1).mul_(self.config.frequency_offset_std)
-        return receive(rotate(block, phase, step), snr_db, FRAME_LENGTH, streams, STREAM_NOISE, STREAM_UNSEEN)
+        return receive(block, snr_db, phase, step, FRAME_LENGTH, streams, STREAM_NOISE, STREAM_UNSEEN)
 
 
 def _on_threads(make: Callable[[_Tile], None], tiles: Sequence[_Tile]) -> None:
