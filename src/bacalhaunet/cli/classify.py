@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from bacalhaunet.classify.recording import Classification, LabelledFrames
 from bacalhaunet.classify.recording_annotations import Stretches, annotated_metadata
 from bacalhaunet.classify.recording_output import JsonDocument, WriteBatch, label_writer
 from bacalhaunet.classify.recording_summary import RecordingSummary
+from bacalhaunet.cli.classify_signals import add_arguments, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
@@ -33,7 +35,8 @@ _EPILOG = (
     "'frames' and 'summary'. A file without a telling name needs its type: 'classify capture.bin --type ci16'. "
     "Frames that are in RadioML's scale already are used as they are with '--normalization none'; "
     "'--scale 0.015625' multiplies samples by 1/64 and does nothing else to them. The networks expect a centred "
-    "signal at about 8 samples a symbol."
+    "signal at about 8 samples a symbol: 'classify capture.sigmf-meta --detect' finds the signals of a capture and "
+    "brings each to that, '--center 433.92e6 --symbol-rate 10e3' does so for one signal."
 )
 
 
@@ -61,6 +64,7 @@ def build(parser: ArgumentParser) -> None:
         "auto: block for signals; ready frames (n, 2, 1024) are left if their mean power is 0.5 to 8, else frame",
     )
     add("--scale", type=float | None, default=None, help="multiply samples by this; turns 'auto' into 'none'")
+    add_arguments(parser)
     add("--output", "-o", type=str | None, default=None, help="labels as .csv, .jsonl, or annotations as .sigmf-meta")
     add("--json", action="store_true", help="print one JSON document and nothing else")
 
@@ -68,7 +72,14 @@ def build(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Classify and print."""
     recording = open_recording(arguments.file, arguments.type, arguments.channel)
+    if arguments.sample_rate is not None:
+        if not 0 < arguments.sample_rate < 1e15:
+            raise ConfigError(f"the sample rate is {arguments.sample_rate}", allowed="a number above 0")
+        recording = replace(recording, sample_rate=arguments.sample_rate)
     engine = open_engine(_network(arguments.network), arguments.engine, threads=arguments.threads)
+    if wanted(arguments):
+        run_signals(arguments, recording, engine)
+        return
     work = Classification(
         engine,
         recording,

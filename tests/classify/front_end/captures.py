@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,7 @@ LINEAR = (
     *("16QAM", "32QAM", "64QAM", "128QAM", "256QAM"),
 )
 HALF_SPAN = 10
+STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,41 @@ class Truth:
         return (1 + self.roll_off) * self.symbol_rate
 
 
+@lru_cache
+def pulse_table(roll_off, cascaded):
+    """The pulse at 64 steps a symbol, to be read by linear interpolation: 60 dB and more."""
+    return pulse(np.arange(-HALF_SPAN * STEPS, HALF_SPAN * STEPS + 2) / STEPS, roll_off, cascaded)
+
+
 def linear_signal(name, count, samples_per_symbol, roll_off, generator, cascaded=1.0):
     """Unit power, complex128 (count,): random symbols, random timing, any number of samples a symbol."""
     points = constellation(name)
     total = int(count / samples_per_symbol) + 2 * HALF_SPAN + 2
     values = points[generator.integers(len(points), size=total)] / np.sqrt(np.mean(np.abs(points) ** 2))
-    # A fine table of the pulse, read by linear interpolation: 512 steps a symbol.
-    steps = 512
-    table = pulse(np.arange(-HALF_SPAN * steps, HALF_SPAN * steps + 2) / steps, roll_off, cascaded)
+    table = pulse_table(roll_off, cascaded)
     time = np.arange(count) / samples_per_symbol + generator.uniform()
     whole = np.floor(time).astype(np.int64)
     out = np.zeros(count, np.complex128)
     for k in range(-HALF_SPAN + 1, HALF_SPAN + 1):
-        place = (time - whole - k + HALF_SPAN) * steps
+        place = (time - whole - k + HALF_SPAN) * STEPS
         index = place.astype(np.int64)
         part = place - index
         out += values[whole + k + HALF_SPAN] * (table[index] * (1 - part) + table[index + 1] * part)
     return out / np.sqrt(np.mean(np.abs(table) ** 2) * 2 * HALF_SPAN)
 
 
-def capture(generator, *, length=1 << 18, signals=5, names=LINEAR, snr_db=(10, 30), frames=(3, 8), cascaded=1.0,
-            roll_off=(0.2, 0.5), samples_per_symbol=(4, 32)):
+def capture(
+    generator,
+    *,
+    length=1 << 18,
+    signals=5,
+    names=LINEAR,
+    snr_db=(10, 30),
+    frames=(3, 8),
+    cascaded=1.0,
+    roll_off=(0.2, 0.5),
+    samples_per_symbol=(4, 32),
+):
     """Noise of a random level and up to ``signals`` signals apart in time or in frequency, with noise between.
 
     Each lasts 1024 to 2048 times ``frames`` symbol eighths. Returns complex64 (length,) and the truths.
@@ -66,13 +82,20 @@ def capture(generator, *, length=1 << 18, signals=5, names=LINEAR, snr_db=(10, 3
             break
         rate = 1 / np.exp(generator.uniform(*np.log(samples_per_symbol)))
         count = int(generator.uniform(*frames) * 1024 / 8 / rate)
-        roll = generator.uniform(*roll_off)
+        roll = round(20 * generator.uniform(*roll_off)) / 20  # few tables to make
         room = 0.49 - (1 + roll) * rate / 2
         if count > length - 8192:
             continue
         start = int(generator.integers(4096, length - count - 4096))
-        one = Truth(str(generator.choice(names)), start, start + count, generator.uniform(-room, room), rate, roll,
-                    generator.uniform(*snr_db))
+        one = Truth(
+            str(generator.choice(names)),
+            start,
+            start + count,
+            generator.uniform(-room, room),
+            rate,
+            roll,
+            generator.uniform(*snr_db),
+        )
         if all(apart(one, other) for other in truths):
             truths.append(one)
     for one in truths:

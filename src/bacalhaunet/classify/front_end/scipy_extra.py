@@ -17,4 +17,6 @@ def scipy_module(name: str) -> Any:
     try:
         return importlib.import_module(f"scipy.{name}")
     except ModuleNotFoundError as error:
-        raise MissingExtraError("finding signals needs the package scipy: pip install 'bacalhaunet[recordings]'") from error
+        raise MissingExtraError(
+            "finding signals needs the package scipy: pip install 'bacalhaunet[recordings]'"
+        ) from error

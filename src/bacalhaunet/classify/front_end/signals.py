@@ -1,9 +1,9 @@
 """The signals of a capture, with centre, bandwidth and symbol rate: found blindly, or as set by hand.
 
-    found = find_signals(open_recording("capture.sigmf-meta"))
-    for signal in found:
-        print(signal.start, signal.center, signal.symbol_rate)
-        samples = channel_of(recording, signal).read(0, 4096)     # centred, 8 samples a symbol
+found = find_signals(open_recording("capture.sigmf-meta"))
+for signal in found:
+    print(signal.start, signal.center, signal.symbol_rate)
+    samples = channel_of(recording, signal).read(0, 4096)     # centred, 8 samples a symbol
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bacalhaunet.classify.front_end.carrier import fine_carrier, spectrum_balanc
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.regions import Region, regions
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.spectrogram import BINS, spectrogram
+from bacalhaunet.classify.front_end.spectrogram import spectrogram
 from bacalhaunet.classify.front_end.symbol_rate import symbol_rate
 from bacalhaunet.data.recordings.recording import Recording
 
@@ -98,9 +98,7 @@ def channel_of(recording: Recording, signal: Signal) -> Channel:
     """
     rate = signal.symbol_rate or signal.bandwidth / _BAND_OF_SYMBOLS
     width = max(signal.bandwidth, 1.1 * rate)
-    return Channel(
-        recording, signal.start, signal.stop, signal.center, width, 0.25 * width, SAMPLES_PER_SYMBOL * rate
-    )
+    return Channel(recording, signal.start, signal.stop, signal.center, width, 0.25 * width, SAMPLES_PER_SYMBOL * rate)
 
 
 def _by_hand(recording: Recording, settings: FrontEndSettings) -> Signal:

@@ -1,0 +1,170 @@
+"""``bacalhaunet classify --detect``: name the modulation of every signal of a capture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+import tempfile
+from argparse import BooleanOptionalAction
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.table import Table
+
+from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.front_end.answers import (
+    COLUMNS,
+    NO_SIGNAL,
+    Frequencies,
+    capture_summary,
+    signal_annotations,
+    signal_object,
+)
+from bacalhaunet.classify.front_end.classification import CaptureClassification, SignalAnswer
+from bacalhaunet.classify.recording import LabelledFrames
+from bacalhaunet.classify.recording_annotations import annotated_metadata
+from bacalhaunet.classify.recording_output import frame_objects
+from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.outputs import whole_file, write_text
+
+_UNIT = "in Hz (cycles a sample if the sample rate is unknown)"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of the front end."""
+    add = parser.add_argument
+    add(
+        "--detect",
+        action=BooleanOptionalAction,
+        default=None,
+        help="look for signals in the capture and bring each to 8 samples a symbol before it is classified; without "
+        "this and the three options below, the recording is taken as it is",
+    )
+    add("--center", type=float | None, default=None, help=f"centre of the one signal, {_UNIT}; on the air if known")
+    add("--bandwidth", type=float | None, default=None, help=f"width of the signal's band, {_UNIT}")
+    add("--symbol-rate", type=float | None, default=None, help=f"symbols a second, {_UNIT}")
+    add("--sample-rate", type=float | None, default=None, help="samples a second; replaces what the file says")
+
+
+def wanted(arguments: Namespace) -> bool:
+    """Return whether the front end is asked for."""
+    by_hand = (arguments.center, arguments.bandwidth, arguments.symbol_rate)
+    return bool(arguments.detect) or any(value is not None for value in by_hand)
+
+
+def run_signals(arguments: Namespace, recording: Recording, engine: Engine) -> None:
+    """Find the signals, classify them and print."""
+    if recording.frame_length is not None:
+        raise ConfigError(
+            "ready frames hold no capture to look for signals in",
+            where=str(recording.path),
+            action="leave out --detect, --center, --bandwidth and --symbol-rate",
+        )
+    _check_output(arguments.output, recording)
+    # A centre says where the signal is; everything else can be set for signals that are looked for.
+    detect = arguments.center is None if arguments.detect is None else arguments.detect
+    settings = Frequencies(recording).settings(detect, arguments.center, arguments.bandwidth, arguments.symbol_rate)
+    work = CaptureClassification(
+        engine,
+        recording,
+        settings,
+        frame_step=arguments.frame_step,
+        normalization=arguments.normalization,
+        scale=arguments.scale,
+    )
+    if arguments.json:
+        _print_json(work, arguments.output)
+        return
+    answers = list(work.answers())
+    _write(arguments.output, answers, work)
+    _print_table(answers, recording)
+
+
+def _print_json(work: CaptureClassification, output: str | None) -> None:
+    # Spooled: a capture that turns out damaged half-way prints no half document.
+    with tempfile.SpooledTemporaryFile(16 * 2**20, "w+", encoding="utf-8") as spool:
+        between = '{"frames": ['
+
+        def write(number: int, batch: LabelledFrames) -> None:
+            nonlocal between
+            for frame in frame_objects(batch, work.recording.sample_rate):
+                spool.write(between + json.dumps(frame | {"signal": number}))
+                between = ",\n"
+
+        answers = list(work.answers(write))
+        if between != ",\n":
+            spool.write(between)
+        objects = [signal_object(one, work.recording) for one in answers]
+        summary = capture_summary(answers, work.recording, work.engine.target, work.engine.name)
+        spool.write(f'],\n"signals": {json.dumps(objects)},\n"summary": {json.dumps(summary)}}}\n')
+        _write(output, answers, work)
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout)
+
+
+def _check_output(output: str | None, recording: Recording) -> None:
+    """Say at once if the output cannot be."""
+    if output is None:
+        return
+    path = Path(output)
+    if path.suffix == ".sigmf-meta":
+        annotated_metadata(recording, [], path)
+    elif path.suffix not in (".csv", ".jsonl"):
+        raise ConfigError(
+            f"labels are not written as {path.suffix or 'a file without an ending'}",
+            where=str(path),
+            allowed=".csv, .jsonl or .sigmf-meta",
+        )
+
+
+def _write(output: str | None, answers: Sequence[SignalAnswer], work: CaptureClassification) -> None:
+    """Write a line or an annotation for each signal."""
+    if output is None:
+        return
+    path, recording = Path(output), work.recording
+    if path.suffix == ".sigmf-meta":
+        notes = signal_annotations(answers, recording, Path(work.engine.target).name)
+        write_text(path, annotated_metadata(recording, notes, path))
+        return
+    objects = [signal_object(one, recording) for one in answers]
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            _write_csv(file, objects, work.engine.labels)
+        else:
+            file.writelines(json.dumps(one) + "\n" for one in objects)
+
+
+def _write_csv(file: IO[str], objects: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    writer = csv.writer(file)
+    writer.writerow([*COLUMNS, *names])
+    for one in objects:
+        writer.writerow([*(one[name] for name in COLUMNS), *(one["probabilities"].get(name, "") for name in names)])
+
+
+def _print_table(answers: Sequence[SignalAnswer], recording: Recording) -> None:
+    console, unit = Console(highlight=False), Frequencies(recording)
+    if not answers:
+        console.print(f"{NO_SIGNAL}: {recording.path} holds noise alone", soft_wrap=True)
+        return
+    scale, name = (1e-3, "kHz") if recording.sample_rate else (1.0, unit.unit)
+    columns = ("samples", f"centre, {name}", f"bandwidth, {name}", "symbol rate", "SNR", "label", "probability")
+    table = Table(*columns, title=f"signals of {recording.path}", title_justify="left")
+    for answer in answers:
+        signal, summary = answer.signal, answer.summary
+        rate = signal.symbol_rate
+        table.add_row(
+            f"{signal.start} to {signal.stop - 1}",
+            f"{scale * unit.said(signal.center, signal.start):.5f}",
+            f"{scale * unit.width(signal.bandwidth):.4g}",
+            "unknown" if rate is None else f"{scale * unit.width(rate):.5g}",
+            "" if signal.snr_db is None else f"{signal.snr_db:.0f} dB",
+            summary.label or "(silent)",
+            f"{100 * summary.confidence:.1f} %",
+        )
+    console.print(table)
