@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_TICKS = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]
+
+
 def search_front_figure(front: Sequence[PlanePoint], others: Sequence[PlanePoint]) -> Figure:
     """Return the picture.
 
@@ -34,6 +37,8 @@ def search_front_figure(front: Sequence[PlanePoint], others: Sequence[PlanePoint
             markersize=3.5,
             markeredgewidth=0,
         )
+        low, high = axes.get_xlim()
+        axes.set_xticks([tick for tick in _TICKS if low <= tick <= high], minor=False)
         axes.set_title(
             "blue: this search, on validation frames; grey: published, on the test part of the real data",
             color=MUTED,
