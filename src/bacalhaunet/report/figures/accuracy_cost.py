@@ -1,0 +1,87 @@
+"""Accuracy against cost in two panels, ours and the paper's, each with its own accuracy axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bacalhaunet.report.figures.panels import panels
+from bacalhaunet.report.figures.style import INK, MUTED, SERIES, to_svg_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """A network in the plane.
+
+    Attributes:
+        label: What stands beside it, short.
+        score: The score.
+        accuracy: 0 to 1.
+        interval: Of the accuracy, where known.
+    """
+
+    label: str
+    score: float
+    accuracy: float
+    interval: tuple[float, float] | None = None
+
+
+def accuracy_cost(
+    name: str, ours: Sequence[CostPoint], paper: Sequence[CostPoint], *, joined: bool = False, logarithmic: bool = False
+) -> str:
+    """Return the figure as the text of an SVG file.
+
+    Args:
+        name: Prefix of its ids.
+        ours: Our networks.
+        paper: The published ones; the panel is left out if there are none.
+        joined: Whether a line joins our points in their order.
+        logarithmic: Whether the score axis is logarithmic.
+    """
+    titles = ["ours", "the paper's, on the real data"][: 2 if paper else 1]
+    with panels(9.2 if paper else 6.4, 4.0, titles) as (figure, made):
+        _draw(made[0], ours, SERIES[0], joined, logarithmic)
+        if paper:
+            _draw(made[1], paper, MUTED, joined, logarithmic)
+            scores = [point.score for point in (*ours, *paper)]
+            for axes in made:
+                axes.set_xlim(*_limits(scores, logarithmic))
+        made[0].set_ylabel("accuracy, %")
+        return to_svg_file(figure, name)
+
+
+def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool, logarithmic: bool) -> None:
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    scores, values = [p.score for p in points], [100 * p.accuracy for p in points]
+    if joined:
+        axes.plot(scores, values, color=colour, linewidth=1.2)
+    for point in points:
+        if point.interval:
+            axes.plot([point.score] * 2, [100 * bound for bound in point.interval], color=colour, linewidth=1.2)
+    axes.plot(scores, values, "o", color=colour, markersize=5)
+    # Neighbours' labels stand above and below in turn, so that close points stay readable.
+    ordered = sorted(points, key=lambda point: point.score)
+    for place, point in enumerate(ordered):
+        offset = (0, 8) if place % 2 == 0 else (0, -15)
+        where = (point.score, 100 * point.accuracy)
+        axes.annotate(point.label, where, offset, textcoords="offset points", ha="center", color=INK, fontsize=8)
+    low, high = min(values), max(values)
+    room = max(0.22 * (high - low), 0.6)
+    bounds = [100 * bound for point in points if point.interval for bound in point.interval]
+    axes.set_ylim(min([low - room, *bounds]), max([high + room, *bounds]))
+    axes.set_xlim(*_limits(scores, logarithmic))
+    axes.set_xlabel("inference cost score" + ", logarithmic" * logarithmic)
+
+
+def _limits(scores: Sequence[float], logarithmic: bool) -> tuple[float, float]:
+    low, high = min(scores), max(scores)
+    if logarithmic:
+        return low / 3, high * 3
+    room = max(0.12 * (high - low), 0.02 * high)
+    return low - room, high + room

@@ -1,0 +1,266 @@
+"""Trainings that tables and figures need: each is done once in a folder, whichever of them asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bacalhaunet.classify.evaluation import wilson_interval
+from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
+from bacalhaunet.compression.slimming import remove_channels, scale_penalty
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.report.reproduction.frames import Frames
+from bacalhaunet.report.reproduction.stages import Facts, Stages
+from bacalhaunet.report.reproduction.table_budgets import Setting
+from bacalhaunet.training.config import OptimizerConfig, TrainConfig
+from bacalhaunet.training.fit import fit
+from bacalhaunet.training.start import fresh_network
+from bacalhaunet.training.task import cross_entropy
+
+LEARNING_RATE = 0.01
+
+PART_BATCHES = 16
+"""Batches of test frames between two points a measurement can go on from."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        label: A short name that a file can have.
+        spec: The network.
+        start: Saved model to start from, relative to the folder; None starts from weights drawn from the seed.
+        weight_decay: lambda.
+        min_abs_weight: epsilon; weights below it become zero first and stay zero. None prunes nothing.
+        scale_penalty: Factor of the L1 penalty on BatchNorm scales.
+        tune: Whether this is a fine-tuning, which gets the budget's fewer frames.
+    """
+
+    label: str
+    spec: NetworkSpec
+    start: str | None = None
+    weight_decay: float = 0.0
+    min_abs_weight: float | None = None
+    scale_penalty: float = 0.0
+    tune: bool = False
+
+    @property
+    def name(self) -> str:
+        """The label with a digest of everything else, so that no two trainings share a name."""
+        plain = asdict(self) | {"spec": self.spec.to_dict()}
+        return f"{self.label}-{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that a job left.
+
+    Attributes:
+        model: The saved model, relative to the folder.
+        validation_accuracy: Share of validation frames named rightly.
+        frames_seen: Training frames, those of the networks it started from included.
+        score: The official score, zeros discounted.
+        density: Share of weights that are not zero.
+    """
+
+    model: str
+    validation_accuracy: float
+    frames_seen: int
+    score: float
+    density: float
+
+
+class Jobs:
+    """Does trainings and measurements in a folder; what was done before is read back.
+
+    Args:
+        setting: Budget, file and seed.
+        folder: The folder. One begun with another setting is refused.
+    """
+
+    def __init__(self, setting: Setting, folder: Path) -> None:
+        self.setting, self.folder = setting, folder
+        self.frames = Frames(setting)
+        self.stages = Stages(folder, setting.plain())
+
+    def train(self, job: Job) -> Trained:
+        """Do a job, resuming it if it was interrupted.
+
+        Raises:
+            ConfigError: If epsilon removes every weight of a layer.
+        """
+        facts = self.stages.run(job.name, f"training {job.label}", lambda folder: self._train(job, folder))
+        return Trained(**facts["trained"])
+
+    def rounded(self, label: str, given: Trained, spec: NetworkSpec) -> Trained:
+        """Quantize a float network by rounding alone: thresholds from training frames, no training."""
+
+        def work(folder: Path) -> Facts:
+            network = fresh_network(spec, self.setting.seed)
+            transfer_state(network, load_model(self.folder / given.model).network.state_dict())
+            calibrate(network, self.frames.calibration())
+            return self._keep(folder, network, spec, given.frames_seen, None)
+
+        facts = self.stages.run(f"{label}-rounded-{_tail(given)}", f"rounding {label} without training", work)
+        return Trained(**facts["trained"])
+
+    def slimmed(self, label: str, given: Trained, share: float) -> Trained:
+        """Remove a share of a network's channels, those of the smallest BatchNorm scales."""
+
+        def work(folder: Path) -> Facts:
+            saved = load_model(self.folder / given.model)
+            spec, network = remove_channels(saved.spec, saved.network, share)
+            return self._keep(folder, network, spec, given.frames_seen, None)
+
+        facts = self.stages.run(f"{label}-{_tail(given)}", f"{label}: removing {100 * share:.0f} % of channels", work)
+        return Trained(**facts["trained"])
+
+    def measure(self, table: str, models: Mapping[str, Trained]) -> dict[str, Facts]:
+        """Measure networks on the test frames, which are gone through once for all of them together.
+
+        Returns:
+            ``accuracy``, ``interval``, ``frames`` and ``accuracy_by_snr`` by the networks' labels.
+        """
+        names = json.dumps({label: trained.model for label, trained in models.items()}, sort_keys=True)
+        digest = hashlib.sha256(names.encode()).hexdigest()[:8]
+        name, parts = f"measure-{table}-{digest}", self._test_parts()
+        counted = [
+            self.stages.run(
+                f"{name}/part-{number}",
+                f"measuring {len(models)} networks of {table}, part {number} of {len(parts)} of the test frames",
+                partial(self._count, models, part),
+            )
+            for number, part in enumerate(parts, 1)
+        ]
+        return {label: _result(label, counted) for label in models}
+
+    def _test_parts(self) -> list[list[Callable[[], Batch]]]:
+        """Divide the test frames into parts of some minutes each, so that little is lost when a run is interrupted."""
+        batches = self.frames.test()
+        return [batches[start : start + PART_BATCHES] for start in range(0, len(batches), PART_BATCHES)]
+
+    def _train(self, job: Job, folder: Path) -> Facts:
+        config = self._config(job)
+        network: nn.Module = fresh_network(job.spec, self.setting.seed)
+        seen = 0
+        if job.start is not None:
+            saved = load_model(self.folder / job.start)
+            network, seen = saved.network, int(saved.metrics["frames_seen"])
+        callbacks = []
+        if job.min_abs_weight is not None:
+            masks = magnitude_masks(network, job.min_abs_weight)
+            apply_masks(network, masks)
+            callbacks.append(KeepZeros(masks))
+        loss = scale_penalty(network, job.scale_penalty) if job.scale_penalty else cross_entropy
+        data = self.frames.training(config)
+        result = fit(
+            network,
+            data.batches(),
+            data.validation,
+            config,
+            folder,
+            classes=data.classes,
+            title=job.label,
+            loss=loss,
+            callbacks=callbacks,
+        )
+        return self._keep(folder, network, job.spec, seen + result.frames_seen, result.validation_accuracy)
+
+    def _config(self, job: Job) -> TrainConfig:
+        budget = self.setting.budget
+        frames, epochs = budget.train_frames, budget.train_epochs
+        if job.tune:
+            frames, epochs = budget.tune_frames, budget.tune_epochs
+        return TrainConfig(
+            optimizer=OptimizerConfig(LEARNING_RATE, job.weight_decay, budget.schedule),
+            data=self.frames.data_config(frames // epochs),
+            epochs=epochs,
+            batch_size=budget.batch_size,
+            seed=self.setting.seed,
+            checkpoint_every_steps=20,
+            threads=self.setting.threads,
+        )
+
+    def _keep(self, folder: Path, network: nn.Module, spec: NetworkSpec, seen: int, validation: float | None) -> Facts:
+        """Save a network and return its facts."""
+        path = folder / "model.safetensors"
+        if validation is None:
+            validation = accuracy_on(network, self.frames.validation)
+        save_model(path, network, spec, self.frames.names, {"frames_seen": seen, "validation_accuracy": validation})
+        model = str(path.relative_to(self.folder))
+        return {"trained": asdict(Trained(model, validation, seen, cost_of(path).score, density(network)))}
+
+    def _count(self, models: Mapping[str, Trained], part: list[Callable[[], Batch]], _folder: Path) -> Facts:
+        """Count frames, and those each network names rightly, by SNR."""
+        networks = {label: _ready(load_model(self.folder / given.model).network) for label, given in models.items()}
+        totals: Counter[int] = Counter()
+        right: dict[str, Counter[int]] = {label: Counter() for label in networks}
+        for make in part:
+            batch = make()
+            snrs = batch.snrs_db.cpu().round().int()
+            totals.update(snrs.tolist())
+            for label, network in networks.items():
+                right[label].update(snrs[_correct(network, batch).cpu()].tolist())
+        plain = {label: {str(snr): count for snr, count in counts.items()} for label, counts in right.items()}
+        return {"totals": {str(snr): count for snr, count in totals.items()}, "right": plain}
+
+
+def accuracy_on(network: nn.Module, batches: list[Batch]) -> float:
+    """Return the share of frames a network names rightly."""
+    ready = _ready(network)
+    counts = [int(_correct(ready, batch).sum()) for batch in batches]
+    return sum(counts) / sum(len(batch.labels) for batch in batches)
+
+
+def try_train(jobs: Jobs, job: Job) -> Trained | None:
+    """Do a job; None if epsilon removes every weight of a layer."""
+    try:
+        return jobs.train(job)
+    except ConfigError as error:
+        if "removes every weight" not in str(error):
+            raise
+        jobs.stages.say(f"{job.label}: {error}")
+        return None
+
+
+def _tail(given: Trained) -> str:
+    return hashlib.sha256(given.model.encode()).hexdigest()[:8]
+
+
+def _ready(network: nn.Module) -> nn.Module:
+    return network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+@torch.no_grad()
+def _correct(network: nn.Module, batch: Batch) -> torch.Tensor:
+    device = next(network.parameters()).device
+    found: torch.Tensor = network(batch.frames.to(device)).argmax(dim=1) == batch.labels.to(device)
+    return found
+
+
+def _result(label: str, counted: list[Facts]) -> Facts:
+    totals, right = Counter[str](), Counter[str]()
+    for part in counted:
+        totals.update(part["totals"])
+        right.update(part["right"][label])
+    frames, correct = totals.total(), right.total()
+    return {
+        "accuracy": correct / frames,
+        "interval": list(wilson_interval(correct, frames)),
+        "frames": frames,
+        "accuracy_by_snr": {snr: right[snr] / totals[snr] for snr in sorted(totals, key=int)},
+    }

@@ -1,0 +1,122 @@
+"""How much a table or figure of the report may spend: frames of each training rather than which trainings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+PAPER_FRAMES = 46_000_000
+"""Frames the report's training of one network saw, about."""
+
+
+@dataclass(frozen=True)
+class TableBudget:
+    """Frames and grids of the reproductions of single tables and figures.
+
+    Attributes:
+        name: ``quick``: minutes on two cores; ``cpu``: at most six hours on two cores for all of them together;
+            ``full``: the paper's frames and epochs, a GPU.
+        train_frames: Frames of each training from scratch.
+        train_epochs: Epochs they are divided into; validation follows each.
+        tune_frames: Frames of each fine-tuning after pruning.
+        tune_epochs: Epochs they are divided into.
+        batch_size: Frames of a batch.
+        schedule: The learning rate's schedule, as in ``OptimizerConfig``.
+        validation_per_cell: Frames of each modulation and SNR that choices are made on.
+        test_per_cell: Frames of each modulation and SNR that accuracies are measured on.
+        spread_per_cell: Frames of each modulation whose samples figure 2 looks at.
+        weight_decays: The grid's lambda of figure 5.
+        min_abs_weights: The grid's epsilon of figure 5.
+        kernels: Kernel lengths of figure 3.
+    """
+
+    name: str
+    train_frames: int
+    train_epochs: int
+    tune_frames: int
+    tune_epochs: int
+    batch_size: int
+    schedule: Literal["warm-restarts", "one-cycle"]
+    validation_per_cell: int
+    test_per_cell: int
+    spread_per_cell: int
+    weight_decays: tuple[float, ...]
+    min_abs_weights: tuple[float, ...]
+    kernels: tuple[int, ...]
+
+
+TABLE_BUDGETS: dict[str, TableBudget] = {
+    budget.name: budget
+    for budget in (
+        TableBudget(
+            "quick",
+            train_frames=20_480,
+            train_epochs=2,
+            tune_frames=5_120,
+            tune_epochs=1,
+            batch_size=128,
+            schedule="one-cycle",
+            validation_per_cell=2,
+            test_per_cell=8,
+            spread_per_cell=64,
+            weight_decays=(5e-5, 1e-4),
+            min_abs_weights=(0.15, 0.25),
+            kernels=(5, 15, 27),
+        ),
+        TableBudget(
+            "cpu",
+            train_frames=327_680,
+            train_epochs=8,
+            tune_frames=81_920,
+            tune_epochs=4,
+            batch_size=512,
+            schedule="one-cycle",
+            validation_per_cell=10,
+            test_per_cell=410,
+            spread_per_cell=256,
+            weight_decays=(5e-5, 1e-4),
+            min_abs_weights=(0.1, 0.15, 0.25, 0.35),
+            kernels=(3, 5, 9, 15, 21, 27, 35),
+        ),
+        TableBudget(
+            "full",
+            train_frames=PAPER_FRAMES,
+            train_epochs=25,
+            tune_frames=18_400_000,
+            tune_epochs=10,
+            batch_size=1024,
+            schedule="warm-restarts",
+            validation_per_cell=40,
+            test_per_cell=410,
+            spread_per_cell=1024,
+            weight_decays=(2.5e-5, 5e-5, 1e-4, 2e-4),
+            min_abs_weights=(0.1, 0.15, 0.25, 0.35),
+            kernels=(3, 5, 9, 15, 21, 27, 35, 51),
+        ),
+    )
+}
+"""The budgets by name."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all reproductions in one folder share.
+
+    Attributes:
+        budget: Frames and grids.
+        data: A file in RadioML's layout; None generates frames of the twin.
+        seed: Of weights, frames and their order.
+        threads: Threads of torch; 0 leaves torch's choice.
+    """
+
+    budget: TableBudget
+    data: Path | None = None
+    seed: int = 1
+    threads: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """Return the setting as plain values that YAML and JSON can hold."""
+        budget = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.budget).items()}
+        data = None if self.data is None else str(self.data)
+        return {"budget": budget, "data": data, "seed": self.seed}
