@@ -11,6 +11,7 @@ import torch
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import whole_file
+from bacalhaunet.radio.constellations import constellation
 from bacalhaunet.radio.modulations import FRAME_LENGTH, MODULATIONS, SAMPLES_PER_SYMBOL, Family
 from bacalhaunet.radio.pulses import pulse
 
@@ -31,9 +32,9 @@ def draw_source(
 ) -> None:
     """Write the picture.
 
-    A constellation shows the samples at the symbol instants of frames 0 to 7, each rotated and timed for the smallest
-    spread of amplitude, and equalised for the twin's pulse (see ``ideal_symbols``); of the analog classes and GMSK all
-    samples. A spectrum is the mean over 64 frames, 60 dB high. A waveform is the start of frame 0.
+    A constellation shows the samples at the symbol instants of frames 0 to 7, equalised for the twin's pulse and timed
+    (``ideal_symbols``), its carrier removed (``upright``); of the analog classes, GMSK and OQPSK all samples of two
+    frames. A spectrum is the mean over 64 frames, 60 dB high. A waveform is the start of frame 0.
 
     Raises:
         ConfigError: If the ending is none that can be drawn.
@@ -75,14 +76,18 @@ def _complex_frames(source: FrameSource, label: int, snr_db: float, seed: int) -
 def _draw_class(axes: list[Any], frames: NDArray[np.complex64], label: int) -> None:
     modulation = MODULATIONS[label]
     symbols = modulation.order is not None and modulation.family is not Family.CPM and modulation.name != "OQPSK"
-    points = np.concatenate([ideal_symbols(f) for f in frames[:_POINT_FRAMES]]) if symbols else frames[:2].ravel()
+    if symbols:
+        ideal = constellation(modulation.name)
+        points = np.concatenate([upright(ideal_symbols(f), ideal) for f in frames[:_POINT_FRAMES]])
+    else:
+        points = frames[:2].ravel().astype(np.complex128)
     limit = 2.4 * max(1.0, float(np.quantile(np.abs(points), 0.99)) / 2.2)
-    constellation, spectrum, waveform = axes
-    constellation.scatter(points.real, points.imag, s=2.2, color=_POINTS, alpha=0.45, linewidths=0, rasterized=True)
-    constellation.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    constellation.set_title(modulation.name, fontsize=11, color=_INK, loc="left", pad=2, fontweight="bold")
+    scatter, spectrum, waveform = axes
+    scatter.scatter(points.real, points.imag, s=2.2, color=_POINTS, alpha=0.45, linewidths=0, rasterized=True)
+    scatter.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    scatter.set_title(modulation.name, fontsize=11, color=_INK, loc="left", pad=2, fontweight="bold")
     if limit > 2.41:
-        constellation.text(0.97, 0.03, f"±{limit:.1f}", transform=constellation.transAxes, ha="right", fontsize=7)
+        scatter.text(0.97, 0.03, f"±{limit:.1f}", transform=scatter.transAxes, ha="right", fontsize=7)
     power = np.abs(np.fft.fftshift(np.fft.fft(frames * np.hanning(FRAME_LENGTH), axis=1), axes=1)) ** 2
     level = 10 * np.log10(power.mean(0).reshape(-1, 2).mean(1))
     spectrum.plot(np.linspace(-0.5, 0.5, len(level)), level - level.max(), color=_SPECTRUM, linewidth=0.8)
@@ -98,7 +103,9 @@ def _draw_class(axes: list[Any], frames: NDArray[np.complex64], label: int) -> N
             spine.set(color=_FAINT, linewidth=0.6)
 
 
-def ideal_symbols(frame: NDArray[np.complex64], roll_off: float = 0.4, cascaded: float = 3.0) -> NDArray[np.complex128]:
+def ideal_symbols(
+    frame: NDArray[np.complex64], roll_off: float = 0.41, cascaded: float = 3.0
+) -> NDArray[np.complex128]:
     """Symbols of a frame after a receiver that knows the pulse: equalised to a Nyquist pulse, timed, offset removed.
 
     The equaliser turns the twin's response RC^(c/2) into RC(f). Timing: the one of 64 instants a symbol whose
@@ -127,3 +134,35 @@ def ideal_symbols(frame: NDArray[np.complex64], roll_off: float = 0.4, cascaded:
     spectrum = np.fft.fft(received)
     shifted = np.fft.ifft(spectrum * np.exp(2j * np.pi * np.fft.fftfreq(FRAME_LENGTH) * delay))
     return np.asarray(shifted[5 * SAMPLES_PER_SYMBOL : -6 * SAMPLES_PER_SYMBOL : SAMPLES_PER_SYMBOL], np.complex128)
+
+
+def upright(symbols: NDArray[np.complex128], ideal: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Symbols turned and scaled onto a known constellation: closest to its points in phase, drift and size.
+
+    A coarse search over 9 drifts and 90 phases, one over sizes, then two rounds of decisions and a straight line through the angles
+    to the decided points.
+
+    Args:
+        symbols: complex128 (n,).
+        ideal: The constellation's points, complex128.
+    """
+    number = np.arange(len(symbols)) - len(symbols) / 2
+    scaled = symbols * (np.abs(ideal).mean() / np.abs(symbols).mean())
+    best, chosen = np.inf, scaled
+    for drift in np.linspace(-6e-3, 6e-3, 9):
+        for phase in np.arange(90) * (2 * np.pi / 90):
+            turned = scaled * np.exp(-1j * (phase + drift * number))
+            error = np.abs(turned[::3, None] - ideal[None, :]).min(1).sum()
+            if error < best:
+                best, chosen = error, turned
+    chosen = min(
+        (scale * chosen for scale in np.linspace(0.8, 1.2, 81)),
+        key=lambda turned: float(np.abs(turned[:, None] - ideal[None, :]).min(1).sum()),
+    )
+    for _ in range(2):
+        decided = ideal[np.abs(chosen[:, None] - ideal[None, :]).argmin(1)]
+        weight = np.abs(decided) + 1e-9
+        slope, offset = np.polyfit(number, np.angle(chosen * decided.conj()), 1, w=weight)
+        chosen = chosen * np.exp(-1j * (offset + slope * number))
+        chosen = chosen * (np.abs(decided) ** 2).sum() / (chosen * decided.conj()).real.sum()
+    return np.asarray(chosen, np.complex128)
