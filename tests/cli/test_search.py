@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("optuna")
 pytest.importorskip("lightning")
 
-from bacalhaunet.cli.main import main  # noqa: E402
-from bacalhaunet.cost.of import cost_of  # noqa: E402
-from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
-from tests.search.tiny import tiny_search  # noqa: E402
+from bacalhaunet.cli.main import main
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.models.spec import NetworkSpec
+from tests.search.tiny import tiny_search
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,14 @@ _ACTIONS = {
 }
 
 _EPILOG = """\
-examples: 'bacalhaunet search run --trials 100 --output runs/search' tries 100 networks, the catalog's first;
-'bacalhaunet search show runs/search' draws the front and lists it;
-'bacalhaunet search best runs/search --min-accuracy 0.56 -o cheapest.yaml' writes the cheapest at 56 %.
-On many machines, the same command on each: 'bacalhaunet search run --storage postgresql://user@host/db -o search'."""
+examples: try 100 networks, those of the catalog first
+  bacalhaunet search run --trials 100 --output runs/search
+draw the front beside the published networks, and list it
+  bacalhaunet search show runs/search
+write the cheapest network at 56 % and print the command that trains it
+  bacalhaunet search best runs/search --min-accuracy 0.56 -o cheapest.yaml
+search on many machines, with the same command on each
+  bacalhaunet search run --storage postgresql://user@host/db --output runs/search"""
 
 
 def build(parser: ArgumentParser) -> None:
@@ -24,7 +28,8 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     commands = parser.add_subcommands(required=True, dest="action")
     for name, summary in _ACTIONS.items():
-        action = ArgumentParser(description=f"{summary[0].upper()}{summary[1:]}.")
+        description = f"{summary[0].upper()}{summary[1:]}."
+        action = ArgumentParser(description=description, formatter_class=parser.formatter_class)
         import_module(f"bacalhaunet.cli.search_{name}").build(action)
         commands.add_subcommand(name, action, help=summary)
 

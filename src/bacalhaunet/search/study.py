@@ -79,7 +79,7 @@ def open_study(place: StudyPlace, config: SearchConfig, classes: int) -> Any:
         ConfigError: If the database cannot be reached, or the study was begun with other settings.
         MissingExtraError: If the driver of PostgreSQL is not installed.
     """
-    with _database_errors(place), study_lock(place.url, place.name):
+    with database_errors(place), study_lock(place.url, place.name):
         storage = _storage(place, config.heartbeat_seconds)
         study = optuna.create_study(
             storage=storage, study_name=place.name, directions=["maximize", "minimize"], load_if_exists=True
@@ -113,7 +113,7 @@ def read_study(place: StudyPlace) -> Any:
         raise ConfigError(
             "there is no study here", where=str(url.database), action="name the --output folder of 'search run'"
         )
-    with _database_errors(place):
+    with database_errors(place):
         storage = _storage(place, None)
         try:
             return optuna.load_study(storage=storage, study_name=place.name)
@@ -138,7 +138,7 @@ def _storage(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
 
 
 @contextmanager
-def _database_errors(place: StudyPlace) -> Iterator[None]:
+def database_errors(place: StudyPlace) -> Iterator[None]:
     """Turn what a database raises at the first touch into errors that say what to do."""
     try:
         yield

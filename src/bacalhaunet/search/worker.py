@@ -20,7 +20,7 @@ from bacalhaunet.search.heartbeat import heartbeat
 from bacalhaunet.search.locking import file_lock
 from bacalhaunet.search.objective import Judge, Outcome, remove_checkpoints, run_candidate
 from bacalhaunet.search.settings import SearchConfig
-from bacalhaunet.search.study import StudyPlace, open_study
+from bacalhaunet.search.study import StudyPlace, database_errors, open_study
 from bacalhaunet.search.trial_queue import ERROR, FIRST, INTERRUPTED, Claim, claim
 from bacalhaunet.training.run_data import TrainingData, training_data
 
@@ -42,12 +42,17 @@ def work(place: StudyPlace, config: SearchConfig, folder: Path, say: Say) -> Non
         say: Gets a line of progress.
 
     Raises:
-        ConfigError: If the study was begun with other settings.
+        ConfigError: If the study was begun with other settings, or its database no longer answers.
     """
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # small budgets are meant
     data = training_data(config.training("", config.epochs))
     study = open_study(place, config, data.classes)
     write_text(folder / "config.yaml", config.to_yaml())
+    with database_errors(place):
+        _run_all(study, place, config, data, folder, say)
+
+
+def _run_all(study: Any, place: StudyPlace, config: SearchConfig, data: TrainingData, folder: Path, say: Say) -> None:
     waiting = False
     while True:
         taken = claim(study, place, config)
