@@ -65,12 +65,11 @@ def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool, lo
         if point.interval:
             axes.plot([point.score] * 2, [100 * bound for bound in point.interval], color=colour, linewidth=1.2)
     axes.plot(scores, values, "o", color=colour, markersize=5)
-    # Neighbours' labels stand above and below in turn, so that close points stay readable.
-    ordered = sorted(points, key=lambda point: point.score)
-    for place, point in enumerate(ordered):
-        offset = (0, 8) if place % 2 == 0 else (0, -15)
+    # Labels stand beside the interval, above and below in turn, so that close points stay readable.
+    for place, point in enumerate(sorted(points, key=lambda point: point.score)):
+        offset = (5, 4) if place % 2 == 0 else (5, -11)
         where = (point.score, 100 * point.accuracy)
-        axes.annotate(point.label, where, offset, textcoords="offset points", ha="center", color=INK, fontsize=8)
+        axes.annotate(point.label, where, offset, textcoords="offset points", color=INK, fontsize=8.5)
     low, high = min(values), max(values)
     room = max(0.22 * (high - low), 0.6)
     bounds = [100 * bound for point in points if point.interval for bound in point.interval]
@@ -82,6 +81,6 @@ def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool, lo
 def _limits(scores: Sequence[float], logarithmic: bool) -> tuple[float, float]:
     low, high = min(scores), max(scores)
     if logarithmic:
-        return low / 3, high * 3
+        return low / 2, high * 6
     room = max(0.12 * (high - low), 0.02 * high)
     return low - room, high + room

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from bacalhaunet.report.figures.accuracy_cost import CostPoint
 from bacalhaunet.report.figures.panels import panels
-from bacalhaunet.report.figures.style import INK, MUTED, SERIES, spread, to_svg_file
+from bacalhaunet.report.figures.style import INK, MUTED, SERIES, to_svg_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def pruning_grid(
@@ -32,23 +34,25 @@ def pruning_grid(
         paper: The report's path.
     """
     titles = ("ours, on validation frames", "the paper's, on the real data")
-    with panels(10.4, 4.6, titles) as (figure, made):
+    with panels(9.6, 4.9, titles) as (figure, made):
         ours, theirs = made
         for iteration, points in enumerate(neighbours):
-            ours.plot(*_places(points), "o^s"[iteration % 3], color=SERIES[0], markersize=4, alpha=0.35, linewidth=0)
-        lines = [(path, SERIES[0], "selected path"), (published_settings, SERIES[1], "the report's λ and ε")]
-        lines.append((slimming, SERIES[2], "slimming: channels"))
-        _lines(ours, [line for line in lines if line[0]])
+            label = f"explored, iteration {iteration + 1}"
+            ours.plot(*_places(points), "o^s"[iteration % 3], color=MUTED, markersize=4.5, alpha=0.6, label=label)
+        lines = (("selected path", path), ("the report's λ and ε", published_settings), ("slimming", slimming))
+        for number, (label, points) in enumerate(lines):
+            ours.plot(*_places(points), "o-", color=SERIES[number], markersize=5, linewidth=1.5, label=label)
         theirs.plot(*_places(paper), "o-", color=MUTED, markersize=5, linewidth=1.4)
         for point in paper:
+            right = point.score > 0.05
             where = (point.score, 100 * point.accuracy)
-            theirs.annotate(point.label, where, (7, -11), textcoords="offset points", color=INK, fontsize=8)
+            side = "right" if right else "left"
+            theirs.annotate(
+                point.label, where, (0 if right else 9, -14), textcoords="offset points", ha=side, color=INK, fontsize=8
+            )
         for axes in made:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.xaxis.set_minor_formatter(lambda value, _: "")
-            axes.set_xlabel("inference cost score, logarithmic")
-            axes.margins(x=0.22, y=0.15)
+            _finish(axes)
+        figure.legend(*ours.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
         ours.set_ylabel("accuracy, %")
         return to_svg_file(figure, name)
 
@@ -57,11 +61,12 @@ def _places(points: Sequence[CostPoint]) -> tuple[list[float], list[float]]:
     return [p.score for p in points], [100 * p.accuracy for p in points]
 
 
-def _lines(axes: Axes, lines: Sequence[tuple[Sequence[CostPoint], str, str]]) -> None:
-    for points, colour, _ in lines:
-        axes.plot(*_places(points), "o-", color=colour, markersize=5, linewidth=1.5)
-    low, high = axes.get_ylim()
-    heights = spread([100 * points[-1].accuracy for points, _, _ in lines], 0.06 * (high - low))
-    for (points, colour, label), height in zip(lines, heights, strict=True):
-        where = (points[-1].score, height)
-        axes.annotate(label, where, (-9, 0), textcoords="offset points", ha="right", va="center", color=colour)
+def _finish(axes: Axes) -> None:
+    """Label the score axis with numbers people read."""
+    axes.set_xscale("log")
+    axes.margins(x=0.15, y=0.15)
+    low, high = axes.get_xlim()
+    shown = [tick for tick in _TICKS if low <= tick <= high]
+    axes.set_xticks(shown, [f"{tick:g}" for tick in shown], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("inference cost score, logarithmic")

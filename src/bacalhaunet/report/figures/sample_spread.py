@@ -26,7 +26,7 @@ def sample_spread(
         clip: Bounds drawn as a band.
         widest: Values further from 0 are drawn at the edge.
     """
-    titles = [f"{snr:+d} dB" for snr in spreads]
+    titles = [f"{snr:+d} dB".replace("-", "−") for snr in spreads]
     with panels(9.2, 6.2, titles, grid=False) as (figure, made):
         for number, (axes, classes) in enumerate(zip(made, spreads.values(), strict=True)):
             axes.axvspan(*clip, color=GRID, zorder=0)
@@ -38,9 +38,9 @@ def sample_spread(
             axes.set_ylim(-len(classes) + 0.4, 0.6)
             axes.set_xlim(-widest, widest)
             axes.spines["left"].set_visible(False)
-            axes.set_xlabel(f"sample value; shaded: {clip[0]:g} to {clip[1]:g}")
+            axes.set_xlabel(f"sample value; shaded: {clip[0]:g} to {clip[1]:g}".replace("-", "−"))
         note = "box: middle half; line: 99.8 % of the samples; dots: smallest and largest, at the edge if beyond it"
-        figure.text(0.5, -0.02, note, ha="center", va="top", color=MUTED, fontsize=8.5)
+        figure.supxlabel(note, color=MUTED, fontsize=8.5)
         return to_svg_file(figure, name)
 
 

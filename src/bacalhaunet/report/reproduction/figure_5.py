@@ -124,7 +124,7 @@ def figure_5(jobs: Jobs) -> tuple[Result, str]:
     rows = [network_row(name, net, measured[name], papers.get(name, (None, None))) for name, net in shown.items()]
     facts = protocol(jobs) | {
         "selection": f"lowest score within {100 * TOLERANCE:g} point of the iteration's best, on validation",
-        "slimming": f"penalty {SCALE_PENALTY:g} x sum of |gamma|; channels removed where |gamma| is smallest",
+        "slimming": f"penalty {SCALE_PENALTY:g} × sum of absolute BatchNorm scales; channels of the smallest removed",
     }
     extra = {"explored": [_plain(entry) for entry in explored]}
     result = Result(

@@ -41,7 +41,7 @@ def table_3(jobs: Jobs) -> tuple[Result, str]:
     ]
     findings = _findings({row.label: row for row in rows})
     result = Result("table3", "Table 3: bits, trained and rounded", protocol(jobs), rows, findings)
-    return result, bit_widths(result.name, [FLOAT, *(f"{bits} bits" for bits in BITS)], _lines(rows))
+    return result, bit_widths(result.name, [FLOAT, *(f"{bits} bits" for bits in BITS)], *_lines(rows))
 
 
 def _note(name: str) -> str:
@@ -50,19 +50,16 @@ def _note(name: str) -> str:
     return "λ 1e-4, the network figure 5 starts from" if name == "6 bits" else ""
 
 
-def _lines(rows: list[NetworkRow]) -> dict[str, Line]:
-    lines: dict[str, dict[str, tuple[float, tuple[float, float] | None]]] = {
-        "trained with bits": {},
-        "rounded": {},
-        "the paper's": {},
-    }
+def _lines(rows: list[NetworkRow]) -> tuple[dict[str, Line], Line]:
+    """Return our lines by label, and the paper's."""
+    trained: dict[str, tuple[float, tuple[float, float] | None]] = {}
+    rounded: dict[str, tuple[float, tuple[float, float] | None]] = {}
     for row in rows:
         assert row.accuracy is not None
         name = row.label.removesuffix(", rounded")
-        lines["rounded" if name != row.label else "trained with bits"][name] = (row.accuracy, row.interval)
-        if row.paper_accuracy is not None:
-            lines["the paper's"][name] = (row.paper_accuracy, None)
-    return dict(lines)
+        (trained if name == row.label else rounded)[name] = (row.accuracy, row.interval)
+    paper = {row.label: (row.paper_accuracy, None) for row in rows if row.paper_accuracy is not None}
+    return {"trained with bits": trained, "rounded after training": rounded}, paper
 
 
 def _findings(rows: dict[str, NetworkRow]) -> list[str]:
@@ -78,9 +75,10 @@ def _findings(rows: dict[str, NetworkRow]) -> list[str]:
             f"{100 * (rounded - whole):+.2f}."
         )
     unquantized = cost_of(find_spec("bacalhaunet").quantized(6, 6, input_bits=8, sum_bits=None)).score
+    quantized = cost_of(quantized_bacalhaunet(6)).score
     found.append(
         "Residual sums are quantized here. The paper's were not, so the two layers after them are charged 32 bits: at "
-        f"6 bits that is {wording.score(unquantized)} against {wording.score(cost_of(quantized_bacalhaunet(6)).score)}, "
+        f"6 bits that is {wording.score(unquantized)} against {wording.score(quantized)}, "
         "every weight counted. The scores in the table leave out weights that are zero after rounding."
     )
     return found
