@@ -28,6 +28,10 @@ REACH = 0.03
 
 _FALSE_LINES = 1e-4
 _UNAMBIGUOUS = 0.45
+_BINS_IN_BAND = 64
+_SKIRTS = 0.7
+_SYMMETRY_REACH = 0.08
+_SYMMETRY_STEPS = 161
 
 
 class Fine(NamedTuple):
@@ -61,6 +65,32 @@ def spectrum_balance(samples: NDArray[np.complex64], width: float, noise: float)
             return center
         center = float(np.clip((excess * frequency[inside]).sum() / total, -width / 2, width / 2))
     return center
+
+
+def spectrum_symmetry(samples: NDArray[np.complex64], width: float) -> float:
+    r"""Return the frequency about which the spectrum is symmetric, in cycles a sample.
+
+    .. math:: \hat f = \arg\min_c \sum_f \log\left(P(c + f) + P(c - f)\right)
+
+    Whittle's likelihood (Arkiv Mat. 2 (1953) 423) of a symmetric spectrum of unknown shape. The steep skirts decide,
+    where the centre of gravity also takes in how the symbols happened to fall.
+
+    Args:
+        samples: The signal near zero frequency.
+        width: Width of its band in cycles a sample.
+    """
+    size = 1 << max(6, int(np.ceil(np.log2(_BINS_IN_BAND / width))))
+    size = min(size, len(samples))
+    segments = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(1, size // 2)]
+    spectra = scipy_module("fft").fft(segments * np.hanning(size).astype(np.float32), axis=1)
+    power = np.fft.fftshift(np.mean(np.abs(spectra) ** 2, axis=0)) + 1e-30
+    grid = np.fft.fftshift(np.fft.fftfreq(size))
+    away = np.arange(0, _SKIRTS * width, width / (2 * _BINS_IN_BAND))
+    centers = np.linspace(-_SYMMETRY_REACH, _SYMMETRY_REACH, _SYMMETRY_STEPS) * width
+    sides = [np.interp(centers[:, None] + sign * away, grid, power) for sign in (1, -1)]
+    cost = np.log(sides[0] + sides[1]).sum(axis=1)
+    best = int(np.clip(cost.argmin(), 1, len(centers) - 2))
+    return float(centers[best] + parabola(-cost[best - 1 : best + 2]) * (centers[1] - centers[0]))
 
 
 def symbols(samples: NDArray[np.complex64], samples_per_symbol: float) -> NDArray[np.complex128]:

@@ -38,7 +38,8 @@ class Region(NamedTuple):
         stop: Sample after the last.
         low: Lower edge in cycles a sample.
         high: Upper edge.
-        floor: Power of the noise per sample (all over the band).
+        floor: Power of the noise over a band of one cycle a sample.
+        cell: Samples by which the first and the last can be wrong.
     """
 
     start: int
@@ -46,6 +47,7 @@ class Region(NamedTuple):
     low: float
     high: float
     floor: float
+    cell: int
 
 
 class _Box(NamedTuple):
@@ -118,6 +120,7 @@ def _region(spectra: Spectrogram, box: _Box, floor: float) -> Region | None:
         (low - 0.5) / BINS - 0.5,
         (high - 0.5) / BINS - 0.5,
         floor,
+        spectra.cell,
     )
 
 

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.front_end.scipy_extra import scipy_module
 
-LOWEST, HIGHEST = 0.4, 1.25
+LOWEST, HIGHEST = 0.45, 1.0
 """Symbol rates that are looked for, in widths of the occupied band."""
 
 _FALSE_LINES = 1e-4
 _NEIGHBOURS = 129
 _SMOOTHED = 65
+_LEAST_SELF_NOISE = 0.1
 
 
 class Line(NamedTuple):
@@ -49,10 +50,22 @@ def symbol_rate(samples: NDArray[np.complex64], width: float) -> float | None:
         width: Width of its occupied band in cycles a sample.
     """
     band = (LOWEST * width, min(HIGHEST * width, 0.5))
+    samples = without_carrier(samples)
     flat = flattened(samples, width)
     lines = [strongest_line(np.abs(one) ** 2, *band) for one in (samples, flat)]
     best = max(lines, key=lambda line: line.excess)
     return best.frequency if best.excess > 0 else None
+
+
+def without_carrier(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Return the signal less its carrier, if it has one: beside a carrier the squared envelope is the signal itself."""
+    for _ in range(2):  # a second time for what an error of the frequency left
+        line = strongest_line(samples, -0.25, 0.25)
+        if line.excess < 0:
+            return samples
+        tone = np.exp(2j * np.pi * ((line.frequency * np.arange(len(samples))) % 1)).astype(np.complex64)
+        samples = samples - np.vdot(tone, samples) / len(samples) * tone
+    return samples
 
 
 def flattened(samples: NDArray[np.complex64], width: float) -> NDArray[np.complex64]:
@@ -73,13 +86,15 @@ def strongest_line(values: NDArray[np.floating] | NDArray[np.complexfloating], l
     by a parabola through the logarithms about the peak.
     """
     count = 2 * len(values)
-    windowed = (values - values.mean()) * np.hanning(len(values))
+    centred = values if np.iscomplexobj(values) else values - values.mean()
+    windowed = centred * np.hanning(len(values))
     power = np.abs(scipy_module("fft").fft(windowed, count)) ** 2 + 1e-30
     margin = _NEIGHBOURS
     first, last = int(low * count), int(np.ceil(high * count)) + 1
     bins = np.arange(first - margin, last + margin)
     band = power[bins % count]
     local = scipy_module("ndimage").median_filter(band, _NEIGHBOURS, mode="nearest")
+    local = np.maximum(local, _LEAST_SELF_NOISE * np.median(local))  # beyond the signal's own noise nothing is compared
     excess = np.log(2) * band / local
     inner = slice(margin, len(band) - margin)
     best = margin + int(excess[inner].argmax())
