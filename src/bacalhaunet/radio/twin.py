@@ -40,7 +40,7 @@ class Twin:
     """A frame source with the statistics of RadioML 2018.01A.
 
     A frame is a function of (seed, modulation, SNR, index) alone: batch, order, threads and workers do not matter, to
-    the last bit on one kind of CPU. GPU and CPU frames agree to float32 rounding.
+    the last bit on one kind of CPU. Between devices random integers agree exactly, frames to float32 rounding.
 
     Args:
         config: The parameters; the default is the best known.

@@ -139,8 +139,8 @@ def ideal_symbols(
 def upright(symbols: NDArray[np.complex128], ideal: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """Symbols turned and scaled onto a known constellation: closest to its points in phase, drift and size.
 
-    A coarse search over 9 drifts and 90 phases, one over sizes, then two rounds of decisions and a straight line through the angles
-    to the decided points.
+    A coarse search over 9 drifts and 90 phases, one over sizes, then two rounds of decisions and a straight line
+    through the angles to the decided points.
 
     Args:
         symbols: complex128 (n,).
