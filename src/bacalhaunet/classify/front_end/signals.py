@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.front_end.burst_edges import burst_edges
-from bacalhaunet.classify.front_end.carrier import fine_carrier, spectrum_balance, spectrum_symmetry, symbols
+from bacalhaunet.classify.front_end.carrier import fine_carrier, symbols
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.regions import Region, regions
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.front_end.spectrogram import spectrogram
+from bacalhaunet.classify.front_end.spectrum_shape import balance, occupied_width, symmetry
 from bacalhaunet.classify.front_end.symbol_rate import symbol_rate
 from bacalhaunet.data.recordings.recording import Recording
 
@@ -132,24 +133,29 @@ def _estimated(recording: Recording, region: Region, settings: FrontEndSettings)
     width = region.high - region.low
     signal = Signal(region.start, region.stop, (region.low + region.high) / 2, width)
     channel = _analysis_channel(recording, signal)
-    samples = _middle(channel)
-    relative, rate = width / float(channel.ratio), float(channel.ratio)
-    balance = spectrum_balance(samples, _MARGIN * relative, region.floor * rate) * rate
+    samples, rate = _middle(channel), float(channel.ratio)
     excess = float(np.mean(np.abs(samples) ** 2)) - region.floor * (channel.passband + channel.transition)
     if not excess > 0:
         return None
-    signal = replace(
-        signal,
-        center=signal.center + balance,
-        snr_db=float(10 * np.log10(excess / (region.floor * width))),
-        bandwidth=settings.bandwidth or width,
-    )
-    channel = _analysis_channel(recording, signal)
-    shift = spectrum_symmetry(_middle(channel), signal.bandwidth / float(channel.ratio)) * float(channel.ratio)
-    signal = _with_symbols(recording, replace(signal, center=signal.center + shift), settings)
+    shift = balance(samples, _MARGIN * width / rate, region.floor * rate) * rate
+    signal = _narrowed(recording, replace(signal, center=signal.center + shift), region.floor)
+    signal = replace(signal, snr_db=float(10 * np.log10(excess / (region.floor * signal.bandwidth))))
+    if settings.bandwidth is not None:
+        signal = replace(signal, bandwidth=settings.bandwidth)
+    signal = _with_symbols(recording, signal, settings)
     channel = _narrow_channel(recording, signal)
     start, stop = burst_edges(channel, region.floor * (channel.passband + channel.transition), region.cell)
     return replace(signal, start=start, stop=stop)
+
+
+def _narrowed(recording: Recording, signal: Signal, floor: float) -> Signal:
+    """Return the signal with its centre and bandwidth from its own spectrum, which is finer than the spectrogram."""
+    channel = _analysis_channel(recording, signal)
+    samples, rate = _middle(channel), float(channel.ratio)
+    signal = replace(signal, center=signal.center + symmetry(samples, signal.bandwidth / rate) * rate)
+    samples = _middle(_analysis_channel(recording, signal))
+    width = occupied_width(samples, _MARGIN * signal.bandwidth / rate, floor * rate) * rate
+    return replace(signal, bandwidth=width)
 
 
 def _with_symbols(recording: Recording, signal: Signal, settings: FrontEndSettings) -> Signal:

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.front_end.scipy_extra import scipy_module
 
-LOWEST, HIGHEST = 0.45, 1.0
+LOWEST, HIGHEST = 0.35, 1.0
 """Symbol rates that are looked for, in widths of the occupied band."""
 
-_FALSE_LINES = 1e-4
+_FALSE_LINES = 1e-3
 _NEIGHBOURS = 129
 _SMOOTHED = 65
 _LEAST_SELF_NOISE = 0.1
