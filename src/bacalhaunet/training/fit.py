@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,6 +165,9 @@ def _run(
             # A plain list of batches would be taken for a list of loaders.
             loader = DataLoader(validation, batch_size=None)
             trainer.fit(task, batches, loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as end:  # Lightning's answer to Ctrl+C, after which it ignores further ones
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from end
         except (RuntimeError, KeyError) as error:
             if checkpoint is None or "state_dict" not in str(error):
                 raise

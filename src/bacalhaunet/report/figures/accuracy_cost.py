@@ -43,21 +43,22 @@ def accuracy_cost(
         logarithmic: Whether the score axis is logarithmic.
     """
     titles = ["ours", "the paper's, on the real data"][: 2 if paper else 1]
+    limits = _limits([point.score for point in (*ours, *paper)], logarithmic)
     with panels(9.2 if paper else 6.4, 4.0, titles) as (figure, made):
-        _draw(made[0], ours, SERIES[0], joined, logarithmic)
+        for axes in made:
+            axes.set_xlim(*limits)
+            axes.set_xlabel("inference cost score" + ", logarithmic" * logarithmic)
+            if logarithmic:
+                axes.set_xscale("log")
+                axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        _draw(made[0], ours, SERIES[0], joined)
         if paper:
-            _draw(made[1], paper, MUTED, joined, logarithmic)
-            scores = [point.score for point in (*ours, *paper)]
-            for axes in made:
-                axes.set_xlim(*_limits(scores, logarithmic))
+            _draw(made[1], paper, MUTED, joined)
         made[0].set_ylabel("accuracy, %")
         return to_svg_file(figure, name)
 
 
-def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool, logarithmic: bool) -> None:
-    if logarithmic:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool) -> None:
     scores, values = [p.score for p in points], [100 * p.accuracy for p in points]
     if joined:
         axes.plot(scores, values, color=colour, linewidth=1.2)
@@ -67,20 +68,19 @@ def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool, lo
     axes.plot(scores, values, "o", color=colour, markersize=5)
     # Labels stand beside the interval, above and below in turn, so that close points stay readable.
     for place, point in enumerate(sorted(points, key=lambda point: point.score)):
-        offset = (5, 4) if place % 2 == 0 else (5, -11)
         where = (point.score, 100 * point.accuracy)
-        axes.annotate(point.label, where, offset, textcoords="offset points", color=INK, fontsize=8.5)
+        left = axes.transLimits.transform(axes.transScale.transform(where))[0] > 0.6
+        offset, side = (-5 if left else 5, 4 if place % 2 == 0 else -11), "right" if left else "left"
+        axes.annotate(point.label, where, offset, textcoords="offset points", ha=side, color=INK, fontsize=8.5)
     low, high = min(values), max(values)
     room = max(0.22 * (high - low), 0.6)
     bounds = [100 * bound for point in points if point.interval for bound in point.interval]
     axes.set_ylim(min([low - room, *bounds]), max([high + room, *bounds]))
-    axes.set_xlim(*_limits(scores, logarithmic))
-    axes.set_xlabel("inference cost score" + ", logarithmic" * logarithmic)
 
 
 def _limits(scores: Sequence[float], logarithmic: bool) -> tuple[float, float]:
     low, high = min(scores), max(scores)
     if logarithmic:
-        return low / 2, high * 6
+        return low / 2, high * 2
     room = max(0.12 * (high - low), 0.02 * high)
     return low - room, high + room

@@ -28,12 +28,7 @@ def initial_experiments(jobs: Jobs) -> tuple[Result, str]:
         network_row(name, trained[name], measured[name], (point.accuracy, point.score), note or point.note)
         for name, point, note in zip(specs, paper, notes, strict=True)
     ]
-    findings = [
-        f"{row.label}: score {wording.score(row.score)}, the paper's {wording.score(row.paper_score)} "
-        f"({100 * (row.score / row.paper_score - 1):+.1f} %)."
-        for row in rows
-        if row.paper_score
-    ]
+    findings = [_score_finding(row) for row in rows]
     result = Result("initial-experiments", "Initial experiments", protocol(jobs), rows, findings)
     return result, accuracy_cost(result.name, points(rows), paper_points(rows), logarithmic=True)
 
@@ -78,7 +73,7 @@ def figure_4(jobs: Jobs) -> tuple[Result, str]:
         )
         for name, point in zip(names, published.figure_4a(), strict=True)
     ]
-    equal = sum(round(row.score, 3) == row.paper_score for row in rows)
+    equal = sum(equals_printed(row.score, row.paper_score) for row in rows if row.paper_score)
     findings = [
         f"{equal} of {len(rows)} scores equal the paper's to the digits printed.",
         order_finding(rows),
@@ -109,6 +104,19 @@ def order_finding(rows: list[NetworkRow]) -> str:
     )
 
 
+def equals_printed(score: float, printed: float) -> bool:
+    """Say whether a score equals a published one to the digits it was printed with."""
+    return round(score, len(str(printed).partition(".")[2])) == printed
+
+
+def _score_finding(row: NetworkRow) -> str:
+    assert row.paper_score is not None
+    text = f"{row.label}: score {wording.score(row.score)}, the paper's {wording.score(row.paper_score)}"
+    if equals_printed(row.score, row.paper_score):
+        return f"{text}, equal to the digits printed."
+    return f"{text} ({100 * (row.score / row.paper_score - 1):+.1f} %)."
+
+
 def points(rows: list[NetworkRow]) -> list[CostPoint]:
     """Return the rows that were measured as points of a figure."""
     return [_point(row, _short(row.label)) for row in rows]
@@ -130,7 +138,7 @@ def _point(row: NetworkRow, label: str) -> CostPoint:
 
 def _short(label: str) -> str:
     """Return the part of a row's label that fits beside a point."""
-    return label.split(":")[0].replace("MobileNetV3-Small, 1-D, ", "MobileNetV3\n").split(", kernel")[0]
+    return label.split(":")[0].replace("MobileNetV3-Small, 1-D, ", "MobileNetV3, ").split(", kernel")[0]
 
 
 def _gain(before: NetworkRow, after: NetworkRow) -> str:

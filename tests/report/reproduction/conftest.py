@@ -1,0 +1,70 @@
+"""A tiny budget, and trainings made up for tests of what is said about them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from bacalhaunet.classify.evaluation import wilson_interval
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.report.reproduction.jobs import Trained
+from bacalhaunet.report.reproduction.table_budgets import Setting, TableBudget
+
+TINY = TableBudget(
+    "tiny",
+    train_frames=512,
+    train_epochs=2,
+    tune_frames=256,
+    tune_epochs=1,
+    batch_size=64,
+    schedule="one-cycle",
+    validation_per_cell=1,
+    test_per_cell=1,
+    spread_per_cell=4,
+    weight_decays=(5e-5, 1e-4),
+    min_abs_weights=(0.15, 0.25),
+    kernels=(3,),
+)
+
+
+@pytest.fixture
+def tiny():
+    return Setting(TINY, threads=1)
+
+
+class MadeUpJobs:
+    """Answers as Jobs do, by rules instead of training: `accuracy(job or label)` and scores of the specifications."""
+
+    def __init__(self, setting, accuracy, frames=255_840):
+        self.setting, self.accuracy, self.count = setting, accuracy, frames
+        self.frames = SimpleNamespace(description="made up", validation=[], names=NAMES)
+        self.stages = SimpleNamespace(say=lambda text: None)
+        self.trained, self.accuracies = [], {}
+
+    def train(self, job):
+        self.trained.append(job)
+        value = self.accuracy(job)
+        kept = 1.0 if job.min_abs_weight is None else 0.5 ** len([j for j in self.trained if j.start is None])
+        trained = Trained(f"stages/{job.name}/model.safetensors", value, 1000, kept * cost_of(job.spec).score, kept)
+        self.accuracies[trained.model] = value
+        return trained
+
+    def rounded(self, label, given, spec):
+        trained = Trained(f"stages/{label}-rounded", given.validation_accuracy - 0.1, 1000, cost_of(spec).score, 1.0)
+        self.accuracies[trained.model] = trained.validation_accuracy
+        return trained
+
+    def measure(self, table, models):
+        found = {}
+        for label, trained in models.items():
+            correct = round(self.accuracies[trained.model] * self.count)
+            interval = list(wilson_interval(correct, self.count))
+            found[label] = {"accuracy": correct / self.count, "interval": interval, "frames": self.count}
+        return found
+
+
+@pytest.fixture
+def made_up(tiny):
+    return lambda accuracy, **options: MadeUpJobs(tiny, accuracy, **options)
