@@ -7,8 +7,6 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("brevitas")
 
-from bacalhaunet.models.network import build_network  # noqa: E402
-
 from bacalhaunet.classify.engines import open_engine  # noqa: E402
 from bacalhaunet.cost.of import quantize  # noqa: E402
 from bacalhaunet.deploy.export import export_network, trace  # noqa: E402
@@ -23,6 +21,7 @@ from bacalhaunet.deploy.parity_ties import (  # noqa: E402
 )
 from bacalhaunet.errors import ConfigError, ParityError  # noqa: E402
 from bacalhaunet.models.catalog import find_spec  # noqa: E402
+from bacalhaunet.models.network import build_network  # noqa: E402
 from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB  # noqa: E402
 
