@@ -23,7 +23,9 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     commands = parser.add_subcommands(required=True, dest="action")
     for name, summary in _ACTIONS.items():
-        action = ArgumentParser(description=f"{summary[0].upper()}{summary[1:]}.")
+        action = ArgumentParser(
+            description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=parser.formatter_class
+        )
         import_module(f"bacalhaunet.cli.twin_{name}").build(action)
         commands.add_subcommand(name, action, help=summary)
 
