@@ -19,7 +19,7 @@ from bacalhaunet.classify.front_end.carrier import fine_carrier, symbols
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.regions import Region, regions
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.spectrogram import spectrogram
+from bacalhaunet.classify.front_end.spectrogram import SHORTEST, spectrogram
 from bacalhaunet.classify.front_end.spectrum_shape import balance, occupied_width, symmetry
 from bacalhaunet.classify.front_end.symbol_rate import symbol_rate
 from bacalhaunet.data.recordings.recording import Recording
@@ -71,7 +71,8 @@ class Signal:
 def find_signals(recording: Recording, settings: FrontEndSettings | None = None) -> list[Signal]:
     """Return the signals of a capture by their start; an empty list if there is noise alone.
 
-    Stretches with receiver settings of their own (SigMF captures) are looked at one by one.
+    Stretches with receiver settings of their own (SigMF captures) are looked at one by one; in less than 1152 samples
+    nothing is found.
 
     Raises:
         MissingExtraError: If scipy is not installed.
@@ -82,6 +83,8 @@ def find_signals(recording: Recording, settings: FrontEndSettings | None = None)
         return [_by_hand(recording, settings)]
     found = []
     for start, stop in stretches(recording):
+        if stop - start < SHORTEST:
+            continue
         for region in regions(spectrogram(recording, start, stop)):
             signal = _estimated(recording, region, settings)
             if signal is not None:
@@ -111,9 +114,7 @@ def _narrow_channel(recording: Recording, signal: Signal) -> Channel:
     """Return the signal centred and at 8 samples a symbol, filtered to its band."""
     rate = signal.symbol_rate or signal.bandwidth / _BAND_OF_SYMBOLS
     width = max(signal.bandwidth, 1.1 * rate)
-    return Channel(
-        recording, signal.start, signal.stop, signal.center, width, 0.25 * width, SAMPLES_PER_SYMBOL * rate
-    )
+    return Channel(recording, signal.start, signal.stop, signal.center, width, 0.25 * width, SAMPLES_PER_SYMBOL * rate)
 
 
 def _room(signal: Signal, found: list[Signal]) -> float:
@@ -167,7 +168,7 @@ def _with_symbols(recording: Recording, signal: Signal, settings: FrontEndSettin
         rate = symbol_rate(_middle(channel), signal.bandwidth / float(channel.ratio))
         if rate is None:
             return signal
-        signal = replace(signal, symbol_rate=rate * float(channel.ratio), symbol_rate_from="envelope")
+        signal = replace(signal, symbol_rate=float(rate * channel.ratio), symbol_rate_from="envelope")
     if signal.center_from == "hand" or signal.symbol_rate is None:
         return signal
     channel = _narrow_channel(recording, signal)

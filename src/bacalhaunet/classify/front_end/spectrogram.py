@@ -24,6 +24,9 @@ BINS = 256
 _HOP = BINS // 2
 _SHORTEST_CELL = 1024
 _MOST_CELLS = 16384
+SHORTEST = _SHORTEST_CELL + _HOP
+"""Samples of the shortest stretch that has a spectrogram."""
+
 _SAMPLES_AT_ONCE = 1 << 20
 
 
@@ -70,26 +73,23 @@ def cell_length(count: int) -> int:
 def spectrogram(recording: Recording, start: int, stop: int) -> Spectrogram:
     """Return the spectrogram of samples ``start`` to ``stop - 1``, in bounded memory at any length.
 
-    Samples left over at the end count for the last cell; fewer than 2048 samples are one cell.
+    There are 1152 samples or more; those left over after the last whole cell are left out.
     """
     cell = cell_length(stop - start)
-    cells = max(1, (stop - start) // cell)
+    cells = (stop - start - _HOP) // cell
     power = np.empty((cells, BINS), np.float32)
     step = max(1, _SAMPLES_AT_ONCE // cell)
     for first in range(0, cells, step):
         last = min(first + step, cells)
         begin = start + first * cell
         # Half a segment more than the cells, so that every cell has all its segments.
-        end = stop if last == cells else start + last * cell + _HOP
-        power[first:last] = _cells(recording.read(begin, end), cell, last - first)
+        power[first:last] = _cells(recording.read(begin, start + last * cell + _HOP), cell, last - first)
     shared = float(np.dot(window()[_HOP:], window()[:_HOP]) / np.dot(window(), window())) ** 2
     return Spectrogram(power, start, cell, (cell // _HOP) / (1 + 2 * shared))
 
 
 def _cells(samples: NDArray[np.complex64], cell: int, cells: int) -> NDArray[np.float32]:
     fft = scipy_module("fft")
-    if len(samples) < cell + _HOP:
-        samples = np.resize(samples, cell + _HOP)
     taps = window() / np.sqrt(np.sum(window() ** 2))
     segments = np.lib.stride_tricks.sliding_window_view(samples, BINS)[::_HOP]
     power = np.empty((cells, BINS), np.float32)

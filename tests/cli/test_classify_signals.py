@@ -1,0 +1,156 @@
+"""``bacalhaunet classify --detect``: its JSON, table, files and errors."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from bacalhaunet.cli import classify
+from bacalhaunet.cli.main import main
+from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
+from tests.classify.fake_engine import PowerEngine
+from tests.classify.front_end.captures import linear_signal
+
+pytest.importorskip("scipy", reason="needs scipy")
+RATE, ON_AIR = 2e6, 1e8
+
+
+def noise(count):
+    generator = np.random.default_rng(1)
+    return (generator.standard_normal((count, 2)) @ [0.2, 0.2j]).astype(np.complex64)
+
+
+@pytest.fixture(autouse=True)
+def _fake_engine(monkeypatch):
+    monkeypatch.setattr(classify, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+
+
+@pytest.fixture
+def recording(tmp_path):
+    generator, samples = np.random.default_rng(2), noise(100_000)
+    for start, center, period in ((10_000, 0.2, 5.0), (30_000, -0.15, 12.0)):
+        signal = linear_signal("QPSK", 50_000, period, 0.35, generator)
+        turn = np.exp(2j * np.pi * center * np.arange(50_000))
+        samples[start : start + 50_000] += (signal * turn).astype(np.complex64)
+    return write_sigmf(tmp_path / "capture", samples, RATE, frequency=ON_AIR)
+
+
+def classified(path, *options):
+    return main(["classify", str(path), "--network", "any", *options])
+
+
+def document(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_has_frames_signals_and_summary_in_hertz_on_the_air(recording, capsys):
+    assert classified(recording, "--detect", "--json") == 0
+    answer = document(capsys)
+    assert list(answer) == ["frames", "signals", "summary"]
+    one, other = answer["signals"]
+    assert one["center"] == pytest.approx(ON_AIR + 0.2 * RATE, abs=100)
+    assert other["center"] == pytest.approx(ON_AIR - 0.15 * RATE, abs=100)
+    assert one["symbol_rate"] == pytest.approx(RATE / 5, rel=1e-3)
+    assert other["symbol_rate"] == pytest.approx(RATE / 12, rel=1e-3)
+    assert answer["summary"]["signals"] == 2
+    assert answer["summary"]["frequency_unit"] == "Hz"
+    assert answer["summary"]["frames"] == len(answer["frames"])
+    for frame in answer["frames"]:
+        signal = answer["signals"][frame["signal"]]
+        assert signal["start"] <= frame["start"] < signal["stop"]
+        assert frame["time"] == pytest.approx(frame["start"] / RATE)
+
+
+def test_noise_alone_is_answered_no_signal(tmp_path, capsys):
+    path = write_sigmf(tmp_path / "noise", noise(50_000), RATE)
+    assert classified(path, "--detect", "--json") == 0
+    answer = document(capsys)
+    assert (answer["frames"], answer["signals"]) == ([], [])
+    assert (answer["summary"]["answer"], answer["summary"]["label"]) == ("no signal", None)
+    assert classified(path, "--detect") == 0
+    assert "no signal" in capsys.readouterr().out
+
+
+def test_annotations_have_the_edges_of_each_band_and_are_valid_sigmf(recording, tmp_path, capsys):
+    import sigmf
+
+    copied = tmp_path / "labelled.sigmf-meta"
+    assert classified(recording, "--detect", "-o", str(copied)) == 0
+    theirs = sigmf.sigmffile.fromfile(str(copied))
+    theirs.validate()
+    one, other = theirs.get_annotations()
+    for note, center, period in ((one, 0.2, 5.0), (other, -0.15, 12.0)):
+        low, high = note["core:freq_lower_edge"], note["core:freq_upper_edge"]
+        assert (low + high) / 2 == pytest.approx(ON_AIR + center * RATE, abs=100)
+        assert RATE / period < high - low < 1.7 * RATE / period
+        assert note["core:sample_count"] == pytest.approx(50_000, abs=60)
+        assert "confidence" in note["core:comment"]
+
+
+def test_csv_and_json_lines_hold_a_line_for_each_signal(recording, tmp_path, capsys):
+    assert classified(recording, "--detect", "--json", "-o", str(tmp_path / "signals.jsonl")) == 0
+    lines = [json.loads(line) for line in (tmp_path / "signals.jsonl").read_text().splitlines()]
+    assert lines == document(capsys)["signals"]
+    assert classified(recording, "--detect", "-o", str(tmp_path / "signals.csv")) == 0
+    with (tmp_path / "signals.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["center"]) for row in rows] == [line["center"] for line in lines]
+
+
+def test_one_signal_by_hand(recording, capsys):
+    options = ("--center", str(ON_AIR + 0.2 * RATE), "--symbol-rate", str(RATE / 5), "--bandwidth", "600e3")
+    assert classified(recording, *options, "--json") == 0
+    (signal,) = document(capsys)["signals"]
+    assert (signal["start"], signal["stop"]) == (0, 100_000)
+    assert signal["center"] == pytest.approx(ON_AIR + 0.2 * RATE)
+    assert (signal["center_from"], signal["symbol_rate_from"]) == ("hand", "hand")
+    assert signal["frames"] == -(-160_000 // 1024)
+
+
+def test_a_symbol_rate_alone_is_that_of_every_signal_found(recording, capsys):
+    assert classified(recording, "--symbol-rate", str(RATE / 5), "--json") == 0
+    assert [one["symbol_rate"] for one in document(capsys)["signals"]] == [RATE / 5, RATE / 5]
+
+
+def test_no_detect_with_a_symbol_rate_takes_the_whole_recording(recording, capsys):
+    assert classified(recording, "--no-detect", "--symbol-rate", str(RATE / 8), "--json") == 0
+    (signal,) = document(capsys)["signals"]
+    assert (signal["center"], signal["stop"], signal["frames"]) == (ON_AIR, 100_000, 98)
+
+
+def test_without_its_options_the_front_end_is_off(recording, capsys):
+    for options in ((), ("--no-detect",)):
+        assert classified(recording, "--json", *options) == 0
+        assert list(document(capsys)) == ["frames", "summary"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--detect", "--center", "1e8"),
+        ("--center", "1e8"),
+        ("--center", "5e8", "--symbol-rate", "1e5"),
+        ("--symbol-rate", "0"),
+        ("--detect", "-o", "labels.txt"),
+        ("--detect", "--sample-rate", "0"),
+    ],
+)
+def test_options_that_make_no_sense_end_with_2(recording, options, capsys):
+    assert classified(recording, *options) == 2
+    assert "allowed" in capsys.readouterr().err
+
+
+def test_ready_frames_are_no_capture(tmp_path, capsys):
+    np.save(tmp_path / "frames.npy", np.ones((3, 2, 1024), np.float32))
+    assert classified(tmp_path / "frames.npy", "--detect") == 2
+    assert "ready frames" in capsys.readouterr().err
+
+
+def test_without_scipy_the_error_names_the_extra_in_one_line(recording, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert classified(recording, "--detect") == 2
+    assert "pip install 'bacalhaunet[recordings]'" in capsys.readouterr().err
