@@ -57,6 +57,7 @@ class GraphWriter:
         inputs = self.channels[x] // groups
         weights, real = self.weights((outputs, inputs, kernel), bits, sparsity, per_channel, empty_rows)
         pad = (dilation * (kernel - 1)) // 2 if pad is None else pad
+        pad += self.lengths[x] + 2 * pad < dilation * (kernel - 1) + 1  # at least one output
         length = (self.lengths[x] + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
         extra = [self.constant(self.rng.normal(0, 1, outputs), "bias")] if bias else []
         y = self.node(

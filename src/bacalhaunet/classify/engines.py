@@ -152,8 +152,9 @@ def _register_builtin() -> None:
     """Register the engines of this package. Their modules import heavy packages only when they open something."""
     if ENGINES:
         return
-    from bacalhaunet.classify import engines_onnx, engines_torch
+    from bacalhaunet.classify import engines_onnx, engines_torch, native_engine
 
+    native_engine.register_engine()
     engines_onnx.register_engine()
     engines_torch.register_engine()
 

@@ -24,6 +24,8 @@ COMMANDS: dict[str, Command] = {
     "search": Command("bacalhaunet.cli.search", "search for networks of high accuracy and low score", "train"),
     "evaluate": Command("bacalhaunet.cli.evaluate", "accuracy of a network on a RadioML file", "train"),
     "export": Command("bacalhaunet.cli.export", "write a network as QONNX or QCDQ", "train"),
+    "compile": Command("bacalhaunet.cli.compile", "a network as integers: shown, or written as portable C", "train"),
+    "bench": Command("bacalhaunet.cli.bench", "the speed of every engine on this machine"),
     "classify": Command("bacalhaunet.cli.classify", "name the modulation of a recording"),
     "report": Command("bacalhaunet.cli.report", "a web page about a run", "train"),
     "reproduce": Command("bacalhaunet.cli.reproduce", "the whole road: train, prune, score, export, report", "train"),

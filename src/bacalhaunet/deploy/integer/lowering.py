@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bacalhaunet.cost.qcdq import quantizers_from_linear
 from bacalhaunet.deploy.integer.builder import Builder
 from bacalhaunet.deploy.integer.forms import FloatForm, Form, InputForm, LevelsForm, PendingForm
 from bacalhaunet.deploy.integer.program import InputQuantizer, Program
@@ -130,6 +131,7 @@ def lower_model(model: ModelProto, *, source: str = "model") -> Program:
     """
     from bacalhaunet.deploy.integer.handlers import HANDLERS
 
+    model = quantizers_from_linear(model)
     walk = Walk(model)
     name, form = _input(model, source)
     walk.forms[name] = form

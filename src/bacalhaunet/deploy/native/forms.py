@@ -156,7 +156,7 @@ def find_real(layer: Conv, channel: int) -> RealForm | None:
     ends = np.array([low, high])
     if max(abs(low), abs(high)) < 2**24 and _single_is_exact(scale, bias, at, code, ends, row):
         return RealForm(scale, bias, True)
-    margin = 1e-9 * (abs(scale) * max(abs(low), abs(high)) + abs(bias) + 1)
+    margin = 1e-13 * (abs(scale) * max(abs(low), abs(high)) + abs(bias) + 1)
     clear = np.all(scale * at + bias > code - 0.5 + margin) and np.all(scale * (at - 1) + bias < code - 0.5 - margin)
     return RealForm(scale, bias, False) if clear and abs(bias) < 2**30 else None
 

@@ -105,6 +105,4 @@ def _make(extension: ModuleType, plan: NativePlan) -> object:
         tables.frame_length,
         tables.code,
     )
-    return extension.model(
-        *tables.arrays(), tables.initial, tables.sums, tables.classes, tables.logit_scale, numbers
-    )
+    return extension.model(*tables.arrays(), tables.initial, tables.sums, tables.classes, tables.logit_scale, numbers)

@@ -224,7 +224,8 @@ class _Planner:
                 self.tables.wides.extend(int(v) for v in form.values[channel])
                 head.append(form.values.shape[1])
             else:
-                assert form.low is not None and form.high is not None
+                assert form.low is not None
+                assert form.high is not None
                 offset = int(form.offset[channel]) - (form.low << form.shift)
                 self.tables.wides.extend((offset, form.shift, *(int(m) for m in form.multiplier[:, channel])))
                 head.append(form.high - form.low)

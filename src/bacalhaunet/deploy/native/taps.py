@@ -89,7 +89,7 @@ class EntryMaker:
         by_row: dict[int, dict[int, int]] = defaultdict(dict)
         for row, position, weight in taps:
             by_row[row][position] = weight
-        entries = []
+        entries: list[tuple[int, int]] = []
         for row, weights in by_row.items():
             even, odd = dict(weights), dict(weights)
             while even or odd:
@@ -142,7 +142,7 @@ class EntryMaker:
         """Planes of one output after the other, whatever the stride: by rows that belong together and by phase."""
         rows = sorted({row for listed in taps.values() for row, _, _ in listed})
         if self.layer.depthwise:
-            mates = {row: ((row,), 0) for row in rows}
+            mates: dict[int, tuple[tuple[int, ...], int]] = {row: ((row,), 0) for row in rows}
         else:
             blocks = [tuple(rows[n : n + self.quad]) for n in range(0, len(rows), self.quad)]
             mates = {row: (block, place) for block in blocks for place, row in enumerate(block)}

@@ -111,6 +111,10 @@ def round_numbers(
     """Add the step that rounds the sums of a layer into a vector; False if some channel has no linear form.
 
     Args:
+        program: The whole program.
+        layer: The layer whose sums they are.
+        output: The vector.
+        tables: Where the step goes.
         dry: Only say whether it can be done.
         source: The vector whose bytes, times the layer's one weight each, are the sums; None: they are there.
     """

@@ -4,18 +4,41 @@
 #include <math.h>
 #include <string.h>
 
+/* The usual gather and the usual pool, in loops that compilers turn into vectors. */
+static void gather_four(uint8_t *restrict to, const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
+                        int32_t n)
+{
+    for (int32_t j = 0; j < n; j++) {
+        to[4 * j] = a[j];
+        to[4 * j + 1] = b[j];
+        to[4 * j + 2] = c[j];
+        to[4 * j + 3] = d[j];
+    }
+}
+
+static void pool_two(uint8_t *restrict to, const uint8_t *from, int32_t n)
+{
+    for (int32_t j = 0; j < n; j++)
+        to[j] = from[2 * j] > from[2 * j + 1] ? from[2 * j] : from[2 * j + 1];
+}
+
 /* dst[q + Q j] = src_q[S j]: rows of Q bytes an output. Numbers of a row: destination, then Q sources. */
 void engine_gather(const model *m, const step *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     int32_t quad = s->extra;
-    for (int32_t row = 0; row < s->channels; row++, at += quad + 1)
+    for (int32_t row = 0; row < s->channels; row++, at += quad + 1) {
+        if (quad == 4 && s->stride == 1) {
+            gather_four(arena + at[0], arena + at[1], arena + at[2], arena + at[3], arena + at[4], s->n);
+            continue;
+        }
         for (int32_t q = 0; q < quad; q++) {
             uint8_t *to = arena + at[0] + q;
             const uint8_t *from = arena + at[1 + q];
             for (int32_t j = 0; j < s->n; j++)
                 to[(ptrdiff_t)quad * j] = from[(ptrdiff_t)s->stride * j];
         }
+    }
 }
 
 /* Numbers of a row: source, destination. */
@@ -25,6 +48,10 @@ void engine_pool(const model *m, const step *s, uint8_t *arena)
     for (int32_t row = 0; row < s->channels; row++, at += 2) {
         const uint8_t *from = arena + at[0];
         uint8_t *to = arena + at[1];
+        if (s->kernel == 2 && s->stride == 2 && s->pad == 0) {
+            pool_two(to, from, s->n);
+            continue;
+        }
         for (int32_t j = 0; j < s->n; j++) {
             int32_t begin = j * s->stride - s->pad, end = begin + s->kernel;
             uint8_t largest = 0;

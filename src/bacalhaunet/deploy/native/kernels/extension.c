@@ -19,8 +19,8 @@ typedef struct {
 
 static void *aligned(size_t bytes, void **memory)
 {
-    *memory = calloc(1, bytes + 64);
-    return *memory ? (void *)(((uintptr_t)*memory + 63) & ~(uintptr_t)63) : NULL;
+    *memory = calloc(1, bytes + 4096);
+    return *memory ? (void *)(((uintptr_t)*memory + 4095) & ~(uintptr_t)4095) : NULL;
 }
 
 typedef struct {

@@ -51,7 +51,7 @@ static int32_t signed_byte(int32_t weights, int n)
 
 /* PAIR_1: the two entries' weights for even and odd outputs. */
 static void sum_neighbours(const uint8_t *arena, const entry *e, int32_t count, int32_t begin, int32_t outputs,
-                           int32_t *sum)
+                           int32_t *restrict sum)
 {
     for (int32_t n = 0; n < count; n++, e += 2) {
         const uint8_t *from = arena + e->offset + begin;
@@ -64,14 +64,10 @@ static void sum_neighbours(const uint8_t *arena, const entry *e, int32_t count, 
     }
 }
 
-/* Sum entries for up to CHUNK outputs from `begin` on. */
-static void sum_entries(const uint8_t *arena, const entry *e, int32_t count, int quad, int32_t apart, int32_t begin,
-                        int32_t outputs, int32_t *sum)
+/* Sum entries for up to CHUNK outputs from `begin` on; `quad` and `apart` are constants where it is called. */
+static inline void sum_entries_of(const uint8_t *arena, const entry *e, int32_t count, const int quad,
+                                  const int32_t apart, int32_t begin, int32_t outputs, int32_t *restrict sum)
 {
-    if (quad == 2 && apart == 1) {
-        sum_neighbours(arena, e, count, begin, outputs, sum);
-        return;
-    }
     for (int32_t n = 0; n < count; n++) {
         const uint8_t *from = arena + e[n].offset + (ptrdiff_t)apart * begin;
         int32_t w0 = signed_byte(e[n].weights, 0), w1 = signed_byte(e[n].weights, 1);
@@ -83,6 +79,21 @@ static void sum_entries(const uint8_t *arena, const entry *e, int32_t count, int
                 sum[j] += w2 * from[apart * j + 2] + w3 * from[apart * j + 3];
         }
     }
+}
+
+static void sum_entries(const uint8_t *arena, const entry *e, int32_t count, int quad, int32_t apart, int32_t begin,
+                        int32_t outputs, int32_t *sum)
+{
+    if (quad == 2 && apart == 1)
+        sum_neighbours(arena, e, count, begin, outputs, sum);
+    else if (quad == 2)
+        sum_entries_of(arena, e, count, 2, 2, begin, outputs, sum);
+    else if (apart == 1)
+        sum_entries_of(arena, e, count, 4, 1, begin, outputs, sum);
+    else if (apart == 2)
+        sum_entries_of(arena, e, count, 4, 2, begin, outputs, sum);
+    else
+        sum_entries_of(arena, e, count, 4, 4, begin, outputs, sum);
 }
 
 static void start_sums(int32_t *sum, int32_t start)
@@ -105,9 +116,11 @@ static void conv16(const model *m, const step *s, uint8_t *arena)
             int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
             start_sums(sum, r->start);
             sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, sum);
+            uint8_t *to = arena + r->output + begin;
+            const int32_t multiplier = r->multiplier, offset = r->offset, shift = r->shift, high = s->high;
             for (int32_t j = 0; j < outputs; j++) {
-                uint32_t product = (uint32_t)(uint16_t)sum[j] * (uint32_t)r->multiplier;
-                arena[r->output + begin + j] = clip(((int32_t)(product >> 16) + r->offset) >> r->shift, s->high);
+                uint32_t product = (uint32_t)(uint16_t)sum[j] * (uint32_t)multiplier;
+                to[j] = clip(((int32_t)(product >> 16) + offset) >> shift, high);
             }
         }
     }

@@ -39,20 +39,22 @@ static inline ALWAYS_INLINE void sum_entry16(const uint8_t *from, const entry *e
     }
 }
 
-/* Sum all entries of a channel. */
+/* Sum all entries of a channel; `peel`: the first one begins the sums, which pays where registers are left. */
 static inline ALWAYS_INLINE void sum16(const uint8_t *from, const entry *e, int32_t count, const int V,
-                                       const int pattern, int32_t start, vec *sum)
+                                       const int pattern, int32_t start, const int peel, vec *sum)
 {
     const int records = pattern == PATTERN_PAIR_1 ? 2 : 1;
     const entry *end = e + (ptrdiff_t)records * count;
-    if (count == 0) {
+    if (!peel || count == 0) {
+        vec first = set16(start);
         UNROLL
         for (int v = 0; v < V; v++)
-            sum[v] = set16(start);
-        return;
+            sum[v] = first;
+    } else {
+        sum_entry16(from, e, V, pattern, 1, set16(start), sum);
+        e += records;
     }
-    sum_entry16(from, e, V, pattern, 1, set16(start), sum);
-    for (e += records; e != end; e += records)
+    for (; e != end; e += records)
         sum_entry16(from, e, V, pattern, 0, sum[0], sum);
 }
 
@@ -96,7 +98,7 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
-            sum16(from, e, r->count, V, pattern, r->start, sum);
+            sum16(from, e, r->count, V, pattern, r->start, 1, sum);
             vec multiplier = set16(r->multiplier), offset = set16(r->offset);
             shift_count shift = shift_by(r->shift);
             uint8_t *to = arena + r->output + begin;
@@ -124,7 +126,7 @@ static inline ALWAYS_INLINE void max16_block(const model *m, const step *s, uint
         vec largest = set16(-32768);
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
-            sum16(from, e, r->count, V, pattern, r->start, sum);
+            sum16(from, e, r->count, V, pattern, r->start, 1, sum);
             UNROLL
             for (int v = 0; v < V; v++)
                 largest = max16s(largest, sum[v]);
@@ -147,8 +149,8 @@ static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uin
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec one[8], two[8], done[8];
-            sum16(from, e, r->count, V, pattern, r->start, one);
-            sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, r->start >> 16, two);
+            sum16(from, e, r->count, V, pattern, r->start, 0, one);
+            sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, r->start >> 16, 0, two);
             vec upper = set32(r->multiplier), lower = set32(r->lower);
             vec offset = set32(r->offset), offset_low = set32(r->offset_low);
             shift_count split = shift_by(r->split), shift = shift_by(r->shift);

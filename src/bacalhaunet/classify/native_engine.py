@@ -1,0 +1,154 @@
+"""The native engine: any network with an integer form, run by prebuilt kernels; exact and the fastest on a CPU."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bacalhaunet.classify.engines import TargetKind, check_frames, cores, register
+from bacalhaunet.deploy.integer.program import Program
+from bacalhaunet.deploy.native.model import NativeModel, load_extension
+from bacalhaunet.deploy.native.tables import NativeTables
+from bacalhaunet.errors import BacalhauNetError, MissingExtraError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PRIORITY = 20
+"""Above onnxruntime: what can be lowered runs natively unless another engine is asked for."""
+_FLOAT = np.dtype(np.float32)
+_PART = 64
+"""Fewest frames that are worth a thread of their own."""
+
+
+class NativeEngine:
+    """A network as an integer program, run by the kernels this processor does best.
+
+    Every core works on its own frames; the interpreter's lock is released while it does.
+
+    Args:
+        target: An ONNX file, a saved model or the name of a network.
+        kind: What kind of target it is.
+        threads: CPU threads; None uses every core.
+        kernels: ``"avx512"``, ``"avx2"`` or ``"portable"``; None for the best there is.
+
+    Raises:
+        ConfigError: If the kernels are not installed.
+        MissingExtraError: If the file needs the package onnx, which is not there.
+        UnsupportedOperationError: If the network has no integer form; says which node and what would mend it.
+    """
+
+    name = "native"
+
+    def __init__(
+        self, target: str, kind: TargetKind = "onnx", threads: int | None = None, *, kernels: str | None = None
+    ) -> None:
+        self.target = target
+        program = lowered(target, kind)
+        self._model = NativeModel(program, kernels)
+        self.kernels = self._model.kernels
+        self.labels = program.labels
+        self.frame_length = program.frame_length
+        self._single = (1, 2, program.frame_length)
+        self._threads = threads or cores()
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def program(self) -> Program:
+        """The integer program it runs."""
+        return self._model.program
+
+    @property
+    def tables(self) -> NativeTables:
+        """What the kernels run."""
+        return self._model.plan.tables
+
+    def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return float32 (n, classes) for float32 (n, 2, frame_length)."""
+        if type(frames) is np.ndarray and frames.dtype is _FLOAT and frames.shape == self._single:
+            try:  # one frame, as a receiver has it: nothing to convert
+                return self._model.logits(frames)
+            except (ValueError, BufferError):  # not contiguous
+                pass
+        frames = check_frames(frames, self.frame_length)
+        parts = min(self._threads, len(frames) // _PART)
+        if parts < 2:
+            return self._model.logits(frames)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="native")
+        bounds = np.linspace(0, len(frames), parts + 1).astype(int)
+        pieces = [frames[start:end] for start, end in pairwise(bounds)]
+        return np.concatenate(list(self._pool.map(self._model.logits, pieces)))
+
+
+def lowered(target: str, kind: TargetKind) -> Program:
+    """Return the integer program of a target; saved models and names are exported to QONNX on the way.
+
+    Raises:
+        MissingExtraError: If a package of the train extra is needed and missing.
+        UnsupportedOperationError: If the network has no integer form.
+    """
+    try:
+        stamp = Path(target).stat().st_mtime_ns if kind != "name" else 0
+        return _lowered(target, kind, stamp)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"lowering {target} needs the package {error.name}: pip install 'bacalhaunet[train]'"
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _lowered(target: str, kind: TargetKind, stamp: int) -> Program:
+    from bacalhaunet.deploy.integer.lowering import lower_file
+
+    if kind == "onnx":
+        return lower_file(target)
+    from bacalhaunet.deploy.export import export_qonnx
+    from bacalhaunet.deploy.export_target import open_network
+
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        opened = open_network(target, quiet=True)
+        path = Path(folder) / "network.onnx"
+        export_qonnx(opened.network, path, spec=opened.spec, labels=opened.labels)
+        return lower_file(path)
+
+
+@lru_cache(maxsize=1)
+def _say_missing() -> None:
+    """Say once that a source install without a C compiler runs without the kernels."""
+    print(
+        "note: the native kernels are not installed (no C compiler at install time); using onnxruntime instead",
+        file=sys.stderr,
+    )
+
+
+def _runs(target: str, kind: TargetKind) -> bool:
+    """Whether ``auto`` should take this engine: ONNX files that can be lowered, where the kernels are installed."""
+    if kind != "onnx":
+        return False
+    if load_extension() is None:
+        _say_missing()
+        return False
+    try:
+        lowered(target, kind)
+    except BacalhauNetError:
+        return False
+    return True
+
+
+def register_engine() -> None:
+    """Enter the native engine in the table of engines."""
+
+    def open_(target: str, kind: TargetKind, threads: int | None) -> NativeEngine:
+        return NativeEngine(target, kind, threads)
+
+    register("native", open_, targets=frozenset({"onnx", "saved", "name"}), runs=_runs, priority=PRIORITY)

@@ -1,0 +1,188 @@
+"""The native engine computes the program: every activation and every logit, with every set of kernels."""
+
+import importlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.deploy.integer.interpreter import logits, quantize_input, run
+from bacalhaunet.deploy.integer.lowering import lower_model
+from bacalhaunet.deploy.native.forms import find_form16, find_long, find_real
+from bacalhaunet.deploy.native.model import NativeModel, available_kernels
+from bacalhaunet.deploy.native.pairing import choose_pairs
+from bacalhaunet.deploy.native.tables import Kind, pack_halves, pack_quad
+from bacalhaunet.errors import ConfigError
+from tests.deploy.random_networks import random_frames, random_network
+from tests.deploy.reference_networks import REFERENCE, reference_network
+
+needs_extension = pytest.mark.skipif(not available_kernels(), reason="needs the native kernels (a C compiler)")
+KERNELS = available_kernels() or ["none"]
+
+
+def submitted():
+    return lower_model(onnx.load(reference_network("bacalhaunet_w6a6_pruned")))
+
+
+def assert_equal(program, kernels, integers):
+    """Compare all stored activations and the logits with the interpreter's."""
+    model = NativeModel(program, kernels)
+    values = run(program, integers)
+    for number, frame in enumerate(integers):
+        for name, found in model.trace(frame).items():
+            expected = values[name][number][model.plan.placed[name].channels]
+            np.testing.assert_array_equal(found, expected, err_msg=f"{kernels}, tensor {name}")
+    np.testing.assert_array_equal(model.integer_logits(integers), values[program.output][:, :, 0])
+    return model
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_activation_equals_the_interpreter_s(kernels, seed):
+    program = lower_model(random_network(seed, wide=True))
+    frames = random_frames(np.random.default_rng(seed), 3, program.frame_length)
+    assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_samples_are_quantized_as_the_interpreter_does(kernels, seed):
+    program = lower_model(random_network(seed))
+    rng = np.random.default_rng(seed)
+    frames = random_frames(rng, 3, program.frame_length)
+    quantizer = program.quantizer
+    ties = (rng.integers(quantizer.low - 2, quantizer.high + 3, frames.shape[1:]) + 0.5) * np.float32(quantizer.scale)
+    frames[0] = ties
+    frames[1] = np.nextafter(ties.astype(np.float32), np.float32(rng.choice([-10, 10])))
+    found = NativeModel(program, kernels).trace(quantize_input(quantizer, frames)[0])
+    model = NativeModel(program, kernels)
+    np.testing.assert_array_equal(model.integer_logits(frames), model.integer_logits(quantize_input(quantizer, frames)))
+    np.testing.assert_array_equal(model.logits(frames), logits(program, frames))
+    assert found
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_the_submitted_network_is_bit_identical(kernels):
+    program = submitted()
+    rng = np.random.default_rng(3)
+    integers = rng.integers(-128, 128, (30, 2, 1024))
+    integers[15:] = np.rint(rng.normal(0, 40, (15, 2, 1024))).clip(-128, 127)
+    model = assert_equal(program, kernels, integers)
+    kinds = {Kind(step["kind"]) for step in model.plan.tables.steps}
+    assert Kind.ANY not in kinds  # every layer has a kernel of its own
+    assert {Kind.CONV16, Kind.WIDE16, Kind.CONV32, Kind.MAX16, Kind.DENSE} <= kinds
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_vgg10_is_bit_identical(kernels):
+    program = lower_model(onnx.load(reference_network("vgg10_w8a8_baseline")))
+    assert_equal(program, kernels, np.random.default_rng(5).integers(-128, 128, (2, 2, 1024)))
+
+
+@needs_extension
+def test_frames_run_at_once_from_many_threads_do_not_disturb_each_other():
+    program = submitted()
+    model = NativeModel(program)
+    frames = np.random.default_rng(6).standard_normal((64, 2, 1024)).astype(np.float32)
+    expected = model.logits(frames)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(model.logits, [frames] * 40):
+            np.testing.assert_array_equal(found, expected)
+
+
+@needs_extension
+def test_the_engine_is_the_default_and_splits_batches_among_threads():
+    path = reference_network("bacalhaunet_w6a6_pruned")
+    engine = open_engine(path)
+    assert engine.name == "native"
+    frames = np.random.default_rng(7).standard_normal((301, 2, 1024)).astype(np.float32)
+    frames[0] = np.load(REFERENCE / "radioml2018_frame_16qam_30db_int8.npy")[0].astype(np.float32) * 2 / 128
+    one, four = open_engine(path, "native", threads=1), open_engine(path, "native", threads=4)
+    np.testing.assert_array_equal(one.logits(frames), four.logits(frames))
+    assert engine.labels[engine.logits(frames[:1])[0].argmax()] == "16QAM"
+    assert engine.logits(frames[:0]).shape == (0, 24)
+
+
+@needs_extension
+def test_a_network_that_cannot_be_lowered_falls_to_onnxruntime():
+    assert open_engine(reference_network("aaronnet32")).name == "onnxruntime"
+
+
+def test_without_the_extension_onnxruntime_runs_and_it_is_said_once(monkeypatch, capsys):
+    path = reference_network("bacalhaunet_w6a6_pruned")
+    native = importlib.import_module("bacalhaunet.classify.native_engine")
+    monkeypatch.setattr(native, "load_extension", lambda: None)
+    native._say_missing.cache_clear()
+    assert open_engine(path).name == "onnxruntime"
+    assert open_engine(path).name == "onnxruntime"
+    assert capsys.readouterr().err.count("native kernels are not installed") == 1
+
+
+@needs_extension
+def test_kernels_this_processor_lacks_are_refused():
+    with pytest.raises(ConfigError, match="no kernels called"):
+        NativeModel(submitted(), "avx1024")
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_kernels_forms_equal_the_thresholds_on_every_accumulator(seed):
+    rng = np.random.default_rng(seed)
+    program = lower_model(random_network(seed))
+    for layer in program.layers[:-1]:
+        form = getattr(layer, "requantizer", None)
+        if form is None or not hasattr(form, "values"):
+            continue
+        for channel in rng.permutation(np.flatnonzero(layer.computed))[:3]:
+            low, high = int(layer.acc_low[0, channel]), int(layer.acc_high[0, channel])
+            acc = np.arange(low, high + 1) if high - low < 40000 else rng.integers(low, high + 1, 40000)
+            expected = np.searchsorted(form.values[channel], acc, side="right")
+            top = form.values.shape[1]
+            short = find_form16(layer, channel)
+            if short is not None:
+                total = acc + short.start
+                assert total.min() >= 0
+                assert total.max() <= 65535
+                rounded = ((total * short.multiplier >> 16) + short.offset) >> short.shift
+                np.testing.assert_array_equal(np.clip(rounded, 0, top), expected)
+            long = find_long(layer, channel)
+            if long is not None:
+                lower = (acc * long.lower[0] + long.offset_low) >> long.split
+                rounded = (acc * long.upper[0] + long.offset + lower) >> long.shift
+                np.testing.assert_array_equal(np.clip(rounded, 0, top), expected)
+            real = find_real(layer, channel)
+            if real is not None:
+                rounded = np.rint(real.scale * acc + real.bias)
+                if real.single:
+                    exact = np.longdouble(np.float32(real.scale)) * acc + np.longdouble(np.float32(real.bias))
+                    rounded = np.rint(exact.astype(np.float32))
+                np.testing.assert_array_equal(np.clip(rounded, 0, top), expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.integers(0, 9), st.sets(st.integers(0, 12)).map(sorted), max_size=10))
+def test_pairs_cover_every_input_of_every_output_once(inputs_of):
+    for output, pairs in choose_pairs(inputs_of).items():
+        left = set(inputs_of[output])
+        for a, b in pairs:
+            taken = left & {a, b}
+            assert taken
+            left -= taken
+        assert not left
+
+
+def test_weights_and_halves_keep_their_signs_when_packed():
+    weights = (-1, 127, -127, 5)
+    packed = np.array([pack_quad(*weights)], np.int32).view(np.int8)
+    assert tuple(packed) == weights
+    assert tuple(np.array([pack_halves(-3, 30000)], np.int32).view(np.int16)) == (-3, 30000)
