@@ -36,6 +36,9 @@ _ANALYSIS_RATE = 4
 _MARGIN = 1.1
 """Part of the band that is analysed, for edges that were found a little too narrow."""
 
+_SKIRT = 0.25
+"""Width of a filter's skirt in widths of its passband."""
+
 _FINE_SAMPLES = 1 << 16
 _BAND_OF_SYMBOLS = 1.4
 """Bandwidth in symbol rates where only the symbol rate is known: a roll-off of 0.4, as RadioML's."""
@@ -105,16 +108,20 @@ def channel_of(recording: Recording, signal: Signal) -> Channel:
     accuracy. Where the symbol rate is unknown it is taken to be the bandwidth over 1.4.
     """
     narrow = _narrow_channel(recording, signal)
-    widest = narrow.rate - narrow.transition
-    free = (signal.room or 0.0) - 2 * narrow.transition
-    return replace(narrow, passband=max(narrow.passband, min(free, widest)))
+    skirts = _SKIRT * narrow.rate / (1 + _SKIRT)
+    passband = min((signal.room or 0.0) / (1 + 2 * _SKIRT), narrow.rate - skirts)
+    if passband <= narrow.passband:
+        return narrow
+    return replace(narrow, passband=passband, transition=_SKIRT * passband)
 
 
 def _narrow_channel(recording: Recording, signal: Signal) -> Channel:
     """Return the signal centred and at 8 samples a symbol, filtered to its band."""
     rate = signal.symbol_rate or signal.bandwidth / _BAND_OF_SYMBOLS
     width = max(signal.bandwidth, 1.1 * rate)
-    return Channel(recording, signal.start, signal.stop, signal.center, width, 0.25 * width, SAMPLES_PER_SYMBOL * rate)
+    return Channel(
+        recording, signal.start, signal.stop, signal.center, width, _SKIRT * width, SAMPLES_PER_SYMBOL * rate
+    )
 
 
 def _room(signal: Signal, found: list[Signal]) -> float:
@@ -182,7 +189,7 @@ def _with_symbols(recording: Recording, signal: Signal, settings: FrontEndSettin
 def _analysis_channel(recording: Recording, signal: Signal) -> Channel:
     width = signal.bandwidth
     return Channel(
-        recording, signal.start, signal.stop, signal.center, _MARGIN * width, 0.25 * width, _ANALYSIS_RATE * width
+        recording, signal.start, signal.stop, signal.center, _MARGIN * width, _SKIRT * width, _ANALYSIS_RATE * width
     )
 
 

@@ -5,11 +5,8 @@ r"""Symbol rate of a signal from the periodicity of its squared envelope.
 A linearly modulated signal with excess bandwidth is cyclostationary: its squared envelope has a spectral line at the
 symbol rate (Gardner, "The role of spectral correlation in design and performance analysis of synchronizers", IEEE
 Trans. Commun. 34 (1986) 1089), whose phase is the symbol timing (Oerder and Meyr, "Digital filter and square timing
-recovery", IEEE Trans. Commun. 36 (1988) 605). The line comes from the skirts of the spectrum, so it is looked for both
-in the signal as it is and in the signal with its spectrum made flat, which lifts the skirts.
-
-Signals with a constant envelope or with staggered components have that line in the square x^2 instead, as a pair
-around twice the carrier: 2 f_c +- R for OQPSK, 2 f_c +- R/2 for GMSK (Gardner 1986).
+recovery", IEEE Trans. Commun. 36 (1988) 605). The line comes from the skirts of the spectrum, so it is looked for
+in the signal as it is, less its carrier, and with its spectrum made flat, which lifts the skirts.
 """
 
 from __future__ import annotations
@@ -50,9 +47,9 @@ def symbol_rate(samples: NDArray[np.complex64], width: float) -> float | None:
         width: Width of its occupied band in cycles a sample.
     """
     band = (LOWEST * width, min(HIGHEST * width, 0.5))
-    samples = without_carrier(samples)
-    flat = flattened(samples, width)
-    lines = [strongest_line(np.abs(one) ** 2, *band) for one in (samples, flat)]
+    bare = without_carrier(samples)
+    looked_at = (samples, bare, flattened(bare, width))
+    lines = [strongest_line(np.abs(one) ** 2, *band) for one in looked_at]
     best = max(lines, key=lambda line: line.excess)
     return best.frequency if best.excess > 0 else None
 
