@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,12 @@ def test_any_other_source_is_shared_row_by_row():
 def test_a_batch_that_cannot_be_shared_equally_is_refused():
     with pytest.raises(ConfigError, match="batch of 10 frames for 3 processes"):
         Share(0, 3, 3).rows(10)
+
+
+def test_a_run_that_one_process_began_goes_on_in_two(runs, tmp_path):
+    bits, one, _ = runs
+    shutil.copytree(one, tmp_path / "moved")
+    (tmp_path / "moved" / "losses.json").unlink()
+    losses = _losses(_start(tmp_path / "moved", bits, 2))
+    assert 0 < len(losses) < EPOCHS * PER_EPOCH
+    assert losses == pytest.approx(_losses(one)[-len(losses) :], rel=TOLERANCE[bits])

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -111,10 +112,24 @@ class _SharedBatchNorm(BatchNorm):
         self.running_var.lerp_(variance, momentum)
 
 
-def _sum_over_processes(values: Tensor) -> Tensor:
-    from torch.distributed.nn.functional import all_reduce
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; every process's loss depends on every process's summand."""
 
-    out: Tensor = all_reduce(values)
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        total = values.contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(values: Tensor) -> Tensor:
+    out: Tensor = _Sum.apply(values)
     return out
 
 

@@ -95,6 +95,7 @@ class Jobs:
     def __init__(self, setting: Setting, folder: Path) -> None:
         self.setting, self.folder = setting, folder
         self.frames = Frames(setting)
+        _ = self.frames.file  # a file that cannot be used is refused before the folder is begun
         self.stages = Stages(folder, setting.plain())
 
     def train(self, job: Job) -> Trained:
