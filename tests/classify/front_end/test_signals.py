@@ -135,3 +135,31 @@ def test_the_symbol_rate_is_estimated_where_only_the_centre_and_bandwidth_are_se
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ConfigError, match="allowed"):
         FrontEndSettings(**settings)
+
+
+class LongStore:
+    """Noise with a signal in the middle, 8 Msamples made on demand; keeps the longest slice that was read."""
+
+    def __init__(self):
+        self.count, self.longest, self.period = 1 << 23, 0, 1 << 18
+        self.noise = noise(self.period)
+        self.both = (self.noise + 3 * linear_signal("QPSK", self.period, 8.0, 0.35, np.random.default_rng(1))).astype(
+            np.complex64
+        )
+
+    def read(self, start, stop):
+        self.longest = max(self.longest, stop - start)
+        place = np.arange(start, stop)
+        there = (place > self.count // 4) & (place < 3 * self.count // 4)
+        return np.where(there, self.both[place % self.period], self.noise[place % self.period])
+
+
+def test_a_long_capture_is_read_in_bounded_slices():
+    store = LongStore()
+    recording = Recording(recording_of(noise(1)).path, store)
+    (signal,) = find_signals(recording)
+    channel = channel_of(recording, signal)
+    assert len(channel.read(0, channel.count)) == channel.count
+    assert (signal.start, signal.stop) == (pytest.approx(1 << 21, abs=50), pytest.approx(3 << 21, abs=50))
+    assert signal.symbol_rate == pytest.approx(1 / 8, rel=1e-4)
+    assert store.longest <= (1 << 20) + 2048
