@@ -7,13 +7,14 @@ import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.classify.engines import TargetKind, check_frames, cores, register
+from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
 from bacalhaunet.deploy.integer.program import Program
 from bacalhaunet.deploy.native.model import NativeModel, load_extension
 from bacalhaunet.deploy.native.tables import NativeTables
@@ -55,7 +56,8 @@ class NativeEngine:
         program = lowered(target, kind)
         self._model = NativeModel(program, kernels)
         self.kernels = self._model.kernels
-        self.labels = program.labels
+        unnamed = program.labels[:1] == ("class 0",)
+        self.labels = labels_for(program.classes, target) if unnamed else program.labels
         self.frame_length = program.frame_length
         self._single = (1, 2, program.frame_length)
         self._threads = threads or cores()
@@ -133,7 +135,7 @@ def _say_missing() -> None:
 
 def _runs(target: str, kind: TargetKind) -> bool:
     """Whether ``auto`` should take this engine: ONNX files that can be lowered, where the kernels are installed."""
-    if kind != "onnx":
+    if kind != "onnx" or find_spec("onnx") is None:  # the core install has no onnx to read the file with
         return False
     if load_extension() is None:
         _say_missing()

@@ -51,7 +51,7 @@ def build(parser: ArgumentParser) -> None:
         default=None,
         help="an ONNX file, a saved model, or a name (the most accurate of the shipped networks)",
     )
-    add("--engine", type=str, default="auto", help="what computes the network: auto, onnxruntime, torch")
+    add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
     add("--threads", type=int | None, default=None, help="CPU threads (all cores)")
     add("--type", type=str | None, default=None, help="sample type, as cf32, ci16_be, cu8; replaces the file's own")
     add("--channel", type=int, default=0, help="channel of a recording with several")

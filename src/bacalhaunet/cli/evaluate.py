@@ -40,7 +40,7 @@ def build(parser: ArgumentParser) -> None:
         help="the part of the file by the prescribed split",
     )
     parser.add_argument(
-        "--engine", type=str, default="auto", help="what computes the network: auto, onnxruntime, torch"
+        "--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch"
     )
     parser.add_argument("--threads", type=int | None, default=None, help="CPU threads (all cores)")
     parser.add_argument("--snr-min", type=float | None, default=None, help="smallest SNR label in dB")

@@ -188,18 +188,22 @@ def _finish(walk: Walk, model: ModelProto, source: str) -> Program:
         layers=tuple(walk.builder.layers),
         tensors=walk.builder.tensors,
         logit_scale=scale,
-        labels=_labels(model, pending.channels),
+        labels=_labels(model, pending.channels, source),
         source=source,
     )
 
 
-def _labels(model: ModelProto, classes: int) -> tuple[str, ...]:
+def _labels(model: ModelProto, classes: int, source: str) -> tuple[str, ...]:
     stored = next((entry.value for entry in model.metadata_props if entry.key == "labels"), None)
-    if stored is not None:
+    if stored is None:
+        return NAMES if classes == len(NAMES) else tuple(f"class {number}" for number in range(classes))
+    try:
         labels = tuple(str(name) for name in json.loads(stored))
-        if len(labels) == classes:
-            return labels
-    return NAMES if classes == len(NAMES) else tuple(f"class {number}" for number in range(classes))
+    except (ValueError, TypeError) as error:
+        raise ModelFileError(f"the 'labels' entry is not a JSON list: {error}", where=source) from error
+    if len(labels) != classes:
+        raise ModelFileError(f"the file names {len(labels)} classes and gives {classes} logits", where=source)
+    return labels
 
 
 def as_scalar(values: np.ndarray | None, what: str, node: NodeProto) -> float:
