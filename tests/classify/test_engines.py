@@ -9,7 +9,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from bacalhaunet.classify import engines, engines_onnx, native_engine
+from bacalhaunet.classify import engines, engines_onnx, native_engine  # noqa: E402
 from bacalhaunet.classify.engines import Engine, open_engine, register  # noqa: E402
 from bacalhaunet.errors import (  # noqa: E402
     ConfigError,
