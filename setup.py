@@ -14,7 +14,7 @@ setup(
             sources=[str(KERNELS / name) for name in SOURCES],
             depends=[str(KERNELS / name) for name in ("engine.h", "vector_kernels.h")],
             # Each file asks for its own instruction set, so one set of options serves all.
-            extra_compile_args=["-O3", "-std=gnu11", "-fno-math-errno", "-ffp-contract=off"],
+            extra_compile_args=["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-ffp-contract=off"],
             libraries=["m"],
             py_limited_api=True,
             optional=True,

@@ -140,10 +140,11 @@ static void take_integers(const input_quantizer *q, const uint8_t *integers, uin
 {
     for (int row = 0; row < 2; row++)
         if (q->rows[row] >= 0) {
-            uint8_t *to = arena + q->rows[row];
-            const uint8_t *from = integers + (ptrdiff_t)row * q->length;
-            for (int32_t j = 0; j < q->length; j++)
-                to[j] = (uint8_t)(from[j] + q->code);
+            uint8_t *restrict to = arena + q->rows[row];
+            const int32_t n = q->length, code = q->code;
+            const uint8_t *restrict from = integers + (ptrdiff_t)row * n;
+            for (int32_t j = 0; j < n; j++)
+                to[j] = (uint8_t)(from[j] + code);
         }
 }
 
