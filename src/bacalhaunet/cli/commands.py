@@ -28,5 +28,7 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("bacalhaunet.cli.bench", "the speed of every engine on this machine"),
     "classify": Command("bacalhaunet.cli.classify", "name the modulation of a recording"),
     "report": Command("bacalhaunet.cli.report", "a web page about a run", "train"),
-    "reproduce": Command("bacalhaunet.cli.reproduce", "the BacalhauNet report again: the whole road, or one table or figure", "train"),
+    "reproduce": Command(
+        "bacalhaunet.cli.reproduce", "the BacalhauNet report again, or one table or figure of it", "train"
+    ),
 }
