@@ -12,6 +12,10 @@ from jsonargparse import ArgumentParser
 
 from bacalhaunet.cli.commands import COMMANDS
 from bacalhaunet.cli.main import main
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import save_model
+from bacalhaunet.radio.modulations import NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,6 +47,9 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if any("network.onnx" in block for block in blocks):
         assert main(["export", "bacalhaunet", "--bits", "6", "-o", "network.onnx"]) == 0
+    if any("runs/six-bits" in block for block in blocks):
+        spec = find_spec("first-experiment").quantized(6, 6, sum_bits=6)
+        save_model("runs/six-bits/model.safetensors", build_network(spec), spec, labels=NAMES)
     exec("\n".join(blocks), {})
 
 

@@ -34,7 +34,7 @@ class Budget:
 BUDGETS: dict[str, Budget] = {
     budget.name: budget
     for budget in (
-        Budget("quick", 60, train_epochs=8, prune_epochs=3, parity_frames=2000, slow_parity_frames=48, batch_size=256),
+        Budget("quick", 80, train_epochs=10, prune_epochs=3, parity_frames=2000, slow_parity_frames=48, batch_size=256),
         Budget("cpu", 1024, train_epochs=15, prune_epochs=5, parity_frames=5000, slow_parity_frames=200),
         Budget("full", 4096, train_epochs=25, prune_epochs=10, parity_frames=20000, slow_parity_frames=2000),
     )
