@@ -136,3 +136,13 @@ def test_a_failed_save_leaves_the_old_file(saved):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelFileError, match=r"absent\.safetensors"):
         load_model(tmp_path / "absent.safetensors")
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    spec = find_spec("first-experiment")
+    network = build_network(spec)
+    files = [tmp_path / f"{number}.safetensors" for number in range(5)]
+    for path in files:
+        save_model(path, network, spec, labels=NAMES, metrics={"accuracy": 0.5, "frames": 3})
+    assert len({path.read_bytes() for path in files}) == 1
+    assert load_model(files[0]).metrics == {"accuracy": 0.5, "frames": 3}

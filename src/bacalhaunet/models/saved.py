@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from bacalhaunet import __version__
@@ -76,7 +76,20 @@ def save_model(
         "metrics": json.dumps(dict(metrics or {})),
     }
     with whole_file(path) as partial:
-        save_file(state, partial, metadata=header)
+        partial.write_bytes(_in_order(save(state, metadata=header)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return a safetensors file with its metadata in alphabetical order: the same model then gives the same bytes.
+
+    A file is the header's length (8 bytes, little-endian), the header (JSON, padded with spaces), the tensors.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:
