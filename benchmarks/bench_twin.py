@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
 from bacalhaunet.radio.twin import Twin
 
 
@@ -45,13 +45,17 @@ def naive(count: int) -> None:
 def torchsig_rate(seconds: float) -> float | None:
     """Frames per second of TorchSig's narrowband generator, or None where it is not installed."""
     try:
-        from torchsig.datasets.dataset_metadata import DatasetMetadata
         from torchsig.datasets.datasets import TorchSigIterableDataset
-    except ImportError:
+        from torchsig.utils.defaults import TorchSigDefaults
+    except (ImportError, OSError):  # OSError: its torchaudio was built for another torch
         return None
-    metadata = DatasetMetadata(num_iq_samples_dataset=1024, fft_size=64, num_signals_max=1)
-    stream = iter(TorchSigIterableDataset(metadata))
-    return rate(lambda: next(stream), 1, seconds)
+    settings = dict(TorchSigDefaults().default_dataset_metadata)
+    # One signal that fills a frame of RadioML's length; TorchSig's own default is a quarter of a million samples.
+    settings |= {"num_iq_samples_dataset": FRAME_LENGTH, "num_signals_min": 1, "num_signals_max": 1, "fft_size": 64}
+    settings |= {"signal_duration_in_samples_min": FRAME_LENGTH, "signal_duration_in_samples_max": FRAME_LENGTH}
+    stream = iter(TorchSigIterableDataset(**settings))
+    count = 200
+    return rate(lambda: [next(stream) for _ in range(count)], count, seconds)
 
 
 def main() -> None:
