@@ -12,132 +12,13 @@ from typing import Any
 import yaml
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.blocks import ACTIVATIONS, BLOCK_KINDS, Bits, Block, block_from
-from bacalhaunet.models.fields import (
-    MAX_CHANNELS,
-    MAX_LENGTH,
-    check_bits,
-    check_choice,
-    check_finite,
-    check_integer,
-    keyword_arguments,
-)
-from bacalhaunet.models.layer_info import LayerInfo, Stream, dense
+from bacalhaunet.models.blocks import BLOCK_KINDS, Bits, Block, block_from
+from bacalhaunet.models.fields import MAX_CHANNELS, MAX_LENGTH, check_integer, keyword_arguments
+from bacalhaunet.models.head_spec import HeadSpec, HiddenSpec, head_from
+from bacalhaunet.models.input_spec import InputSpec
+from bacalhaunet.models.layer_info import LayerInfo, Stream
 
-POOLS = ("max", "average", "flatten")
-"""What turns channels over time into features: their maximum, their mean, or all values side by side."""
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What happens to a frame first.
-
-    Attributes:
-        channels: Rows of a frame; 2 for I and Q.
-        clip: Lowest and highest value kept, as the report's [-2, 3]; None for no clipping.
-        bits: Bits of the signed input quantizer; None for float32.
-    """
-
-    channels: int = 2
-    clip: tuple[float, float] | None = (-2.0, 3.0)
-    bits: int | None = None
-
-    def __post_init__(self) -> None:
-        """Take the pair from a list, as files give it."""
-        clip: object = self.clip
-        if isinstance(clip, list):
-            object.__setattr__(self, "clip", tuple(clip))
-
-    def check(self) -> None:
-        """Raise SpecError if a value is not allowed."""
-        check_integer("input.channels", self.channels, 1, MAX_CHANNELS)
-        check_bits("input.bits", self.bits)
-        if self.clip is None:
-            return
-        if not isinstance(self.clip, tuple) or len(self.clip) != 2:
-            raise SpecError(f"input.clip is {self.clip!r}", where="input", allowed="null or [lowest, highest]")
-        for value in self.clip:
-            check_finite("input.clip", value)
-        if not self.clip[0] < 0 < self.clip[1]:
-            raise SpecError(f"input.clip is {list(self.clip)}", where="input", allowed="lowest < 0 < highest")
-
-
-@dataclass(frozen=True)
-class HiddenSpec:
-    """A dense layer before the last one, with BatchNorm and an activation.
-
-    Attributes:
-        features: Features out.
-        activation: ``"relu"`` or ``"hardswish"``.
-        weight_bits: Bits of the weights; None for float32.
-        activation_bits: Bits after the activation; None for float32.
-    """
-
-    features: int
-    activation: str = "relu"
-    weight_bits: int | None = None
-    activation_bits: int | None = None
-
-    def check(self, where: str) -> None:
-        """Raise SpecError if a value is not allowed."""
-        check_integer(f"{where}.features", self.features, 1, MAX_CHANNELS)
-        check_choice(f"{where}.activation", self.activation, ACTIVATIONS)
-        check_bits(f"{where}.weight_bits", self.weight_bits)
-        check_bits(f"{where}.activation_bits", self.activation_bits)
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """What follows the last block: pooling over time, hidden dense layers, the last dense layer.
-
-    Attributes:
-        pool: ``"max"``, ``"average"`` or ``"flatten"``.
-        pooled_bits: Bits of a quantizer after the pooling; None for none. Pooling by maximum keeps the bits of the
-            last block, so none is needed there; the 2021 network has one of 8 bits all the same.
-        hidden: Dense layers before the last one.
-        weight_bits: Bits of the last layer's weights; None for float32.
-    """
-
-    pool: str = "max"
-    pooled_bits: int | None = None
-    hidden: tuple[HiddenSpec, ...] = ()
-    weight_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        """Take the hidden layers from a list."""
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-
-    def check(self) -> None:
-        """Raise SpecError if a value is not allowed."""
-        check_choice("head.pool", self.pool, POOLS)
-        check_bits("head.pooled_bits", self.pooled_bits)
-        for index, hidden in enumerate(self.hidden):
-            hidden.check(f"head.hidden.{index}")
-        check_bits("head.weight_bits", self.weight_bits)
-
-    def features(self, last: Stream) -> Stream:
-        """Describe what the first dense layer gets when ``last`` is the output of the last block."""
-        bits = None if self.pool == "average" else last.bits
-        channels = last.channels * last.length if self.pool == "flatten" else last.channels
-        return Stream(channels, 1, bits if self.pooled_bits is None else self.pooled_bits, last.signed)
-
-    def layers(self, last: Stream, classes: int) -> list[LayerInfo]:
-        """Describe the dense layers."""
-        features = self.features(last)
-        found, count, bits = [], features.channels, features.bits
-        for index, hidden in enumerate(self.hidden):
-            name = f"head.hidden.{index}.linear"
-            found.append(dense(name, count, hidden.features, weight_bits=hidden.weight_bits, input_bits=bits))
-            count, bits = hidden.features, hidden.activation_bits
-        found.append(dense("head.dense", count, classes, weight_bits=self.weight_bits, input_bits=bits))
-        return found
-
-    def quantized(self, weight_bits: int | None, activation_bits: int | None, pooled_bits: int | None) -> HeadSpec:
-        """Return the same head with other bits."""
-        if pooled_bits is None and self.pool == "average":
-            pooled_bits = activation_bits
-        hidden = tuple(replace(h, weight_bits=weight_bits, activation_bits=activation_bits) for h in self.hidden)
-        return replace(self, pooled_bits=pooled_bits, hidden=hidden, weight_bits=weight_bits)
+__all__ = ["HeadSpec", "HiddenSpec", "InputSpec", "NetworkSpec"]
 
 
 @dataclass(frozen=True)
@@ -265,7 +146,7 @@ class NetworkSpec:
         if "input" in arguments:
             arguments["input"] = InputSpec(**keyword_arguments("input", InputSpec, arguments["input"]))
         if "head" in arguments:
-            arguments["head"] = _head(arguments["head"])
+            arguments["head"] = head_from(arguments["head"])
         return NetworkSpec(**arguments)
 
     def to_yaml(self) -> str:
@@ -312,14 +193,3 @@ class NetworkSpec:
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"the specification cannot be read: {error}", where=str(path)) from error
         return NetworkSpec.from_yaml(text)
-
-
-def _head(values: object) -> HeadSpec:
-    arguments = keyword_arguments("head", HeadSpec, values)
-    hidden = arguments.get("hidden", ())
-    if not isinstance(hidden, list | tuple):
-        raise SpecError(f"head.hidden is {hidden!r}", where="head", allowed="a list of dense layers")
-    arguments["hidden"] = tuple(
-        HiddenSpec(**keyword_arguments(f"head.hidden.{index}", HiddenSpec, layer)) for index, layer in enumerate(hidden)
-    )
-    return HeadSpec(**arguments)

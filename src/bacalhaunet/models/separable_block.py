@@ -1,0 +1,141 @@
+"""The block of BacalhauNet, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from bacalhaunet.errors import SpecError
+from bacalhaunet.models.block import Bits, Block, bit_fields
+from bacalhaunet.models.fields import (
+    MAX_CHANNELS,
+    MAX_LENGTH,
+    check_bits,
+    check_flag,
+    check_integer,
+    check_kernel,
+)
+from bacalhaunet.models.layer_info import LayerInfo, Stream, convolution
+
+
+@dataclass(frozen=True)
+class SeparableBlock(Block):
+    """A depthwise separable convolution, BatchNorm and ReLU after each half, and a sum where shapes allow.
+
+        y = relu(norm(pointwise(relu(norm(depthwise(x))))))
+        out = x + y if residual, stride is 1 and channels match, else y
+
+    Source: BacalhauNet report (ITU AI/ML in 5G challenge 2021), section 3.
+
+    Attributes:
+        kernel: Taps of the depthwise convolution, odd.
+        channels: Channels out.
+        stride: Step of the depthwise convolution.
+        dilation: Distance between its taps.
+        depth_multiplier: Depthwise outputs of each input channel.
+        residual: Whether to add the input where stride is 1 and channels match.
+        depthwise_weight_bits: Bits of the depthwise weights; None for float32, as for all bits below.
+        depthwise_activation_bits: Bits after the first ReLU.
+        pointwise_weight_bits: Bits of the pointwise weights.
+        pointwise_activation_bits: Bits after the second ReLU.
+        sum_bits: Bits of the sum; None leaves it unquantized and the next layer is charged 32 bits.
+        shared_sum_quantizer: Whether one quantizer serves both inputs of the sum. It then quantizes the block's
+            input in place of the quantizer at the end of the block before.
+    """
+
+    kind: ClassVar[str] = "separable"
+    kernel: int
+    channels: int
+    stride: int = 1
+    dilation: int = 1
+    depth_multiplier: int = 1
+    residual: bool = True
+    depthwise_weight_bits: int | None = None
+    depthwise_activation_bits: int | None = None
+    pointwise_weight_bits: int | None = None
+    pointwise_activation_bits: int | None = None
+    sum_bits: int | None = None
+    shared_sum_quantizer: bool = False
+
+    def has_sum(self, stream: Stream) -> bool:
+        """Say whether the block adds its input."""
+        return self.residual and self.stride == 1 and self.channels == stream.channels
+
+    def check(self, where: str, stream: Stream) -> None:
+        """Raise SpecError if this block cannot follow ``stream``."""
+        check_kernel(f"{where}.kernel", self.kernel)
+        check_integer(f"{where}.channels", self.channels, 1, MAX_CHANNELS)
+        check_integer(f"{where}.stride", self.stride, 1, MAX_LENGTH)
+        check_integer(f"{where}.dilation", self.dilation, 1, MAX_LENGTH)
+        check_integer(f"{where}.depth_multiplier", self.depth_multiplier, 1, 1024)
+        check_flag(f"{where}.residual", self.residual)
+        check_flag(f"{where}.shared_sum_quantizer", self.shared_sum_quantizer)
+        for name in bit_fields(self):
+            check_bits(f"{where}.{name}", getattr(self, name))
+        self._check_sum(where, stream)
+
+    def _check_sum(self, where: str, stream: Stream) -> None:
+        if self.sum_bits is not None and not self.has_sum(stream):
+            raise SpecError(
+                f"{where}.sum_bits is {self.sum_bits}, and the block has no sum",
+                where=where,
+                allowed=f"null, or residual with stride 1 and {stream.channels} channels",
+            )
+        if self.shared_sum_quantizer and not self.has_sum(stream):
+            raise SpecError(f"{where}.shared_sum_quantizer is set, and the block has no sum", where=where)
+        if not self.shared_sum_quantizer:
+            return
+        if self.pointwise_activation_bits is None or stream.signed:
+            raise SpecError(
+                f"{where}.shared_sum_quantizer needs quantized inputs that are never negative",
+                where=where,
+                allowed="pointwise_activation_bits set, and a block with ReLU before",
+            )
+        if stream.bits != self.pointwise_activation_bits:
+            raise SpecError(
+                f"{where}.shared_sum_quantizer has {self.pointwise_activation_bits} bits for one input of the sum and "
+                f"{stream.bits} for the other",
+                where=where,
+                allowed="the same bits for this block's pointwise_activation_bits and the output of the block before",
+            )
+
+    def shares_quantizer(self, stream: Stream) -> bool:
+        """Say whether the block quantizes its input itself."""
+        return self.shared_sum_quantizer
+
+    def layers(self, name: str, stream: Stream) -> list[LayerInfo]:
+        """Describe the two convolutions."""
+        middle = stream.channels * self.depth_multiplier
+        depthwise = convolution(
+            f"{name}.depthwise",
+            stream,
+            middle,
+            kernel=self.kernel,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=stream.channels,
+            weight_bits=self.depthwise_weight_bits,
+        )
+        between = Stream(middle, depthwise.length_out, self.depthwise_activation_bits, signed=False)
+        pointwise = convolution(f"{name}.pointwise", between, self.channels, weight_bits=self.pointwise_weight_bits)
+        return [replace(depthwise, kind="depthwise"), replace(pointwise, kind="pointwise")]
+
+    def out(self, stream: Stream) -> Stream:
+        """Describe the output: bits of the sum if there is one, else of the last activation."""
+        summed = self.has_sum(stream)
+        bits = self.sum_bits if summed else self.pointwise_activation_bits
+        return Stream(self.channels, -(-stream.length // self.stride), bits, signed=summed and stream.signed)
+
+    def quantized(self, bits: Bits, stream: Stream) -> SeparableBlock:
+        """Return the block with the same bits in all its layers."""
+        summed = self.has_sum(stream)
+        shared = bits.shared_sums and summed and not stream.signed and bits.activations is not None
+        return replace(
+            self,
+            depthwise_weight_bits=bits.weights,
+            depthwise_activation_bits=bits.activations,
+            pointwise_weight_bits=bits.weights,
+            pointwise_activation_bits=bits.activations,
+            sum_bits=bits.sums if summed else None,
+            shared_sum_quantizer=shared and stream.bits == bits.activations,
+        )
