@@ -1,4 +1,4 @@
-"""Checkpoints to resume from, written so that a run killed at any moment finds a whole one."""
+"""Checkpoints: the best weights, and the state to resume from, whole whenever a run is killed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,42 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from bacalhaunet.outputs import whole_file
+
+
+class BestWeights(ModelCheckpoint):
+    """Keep the weights of the epoch with the best validation accuracy.
+
+    Args:
+        path: The checkpoint.
+        first_epoch: The first epoch, counted from 1, whose weights may be kept.
+    """
+
+    def __init__(self, path: Path, first_epoch: int = 1) -> None:
+        super().__init__(
+            path.parent,
+            path.stem,
+            monitor="validation_accuracy",
+            mode="max",
+            save_top_k=1,
+            save_weights_only=True,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        self.first_epoch = first_epoch
+
+    @property
+    def state_key(self) -> str:
+        """Name its state in a checkpoint as Lightning's own class does: earlier runs have it under that name."""
+        key: str = super().state_key
+        return key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the weights if they may be kept and are the best so far."""
+        if trainer.current_epoch + 1 >= self.first_epoch:
+            super().on_validation_end(trainer, pl_module)
 
 
 class ResumePoint(Callback):

@@ -99,6 +99,26 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """A teacher whose soft answers are learned along with the labels.
+
+    Attributes:
+        teacher: A saved model, or the name of a shipped network, with the classes of the data.
+        weight: Share of the teacher in the loss, 0 to 1; the labels have the rest.
+        temperature: Both answers' logits are divided by it before they are compared.
+    """
+
+    teacher: str
+    weight: float = 0.5
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _require(0 <= self.weight <= 1, "distillation.weight", self.weight, "0 to 1")
+        _require(0 < self.temperature <= 100, "distillation.temperature", self.temperature, "above 0, at most 100")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run.
 
@@ -113,6 +133,7 @@ class TrainConfig:
         checkpoint_every_steps: Steps between two checkpoints to resume from.
         threads: Threads of torch; 0 leaves torch's choice.
         accelerator: Where to train, in Lightning's words.
+        distillation: A teacher; None learns from the labels alone.
     """
 
     network: str = "bacalhaunet"
@@ -125,6 +146,7 @@ class TrainConfig:
     checkpoint_every_steps: int = 100
     threads: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    distillation: DistillationConfig | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

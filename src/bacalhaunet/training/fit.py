@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -19,12 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.training.batches import ResumableBatches
-from bacalhaunet.training.checkpoints import ResumePoint
+from bacalhaunet.training.checkpoints import BestWeights, ResumePoint
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.curve import CurvePoint, LearningCurve
+from bacalhaunet.training.distillation import configured_loss
 from bacalhaunet.training.distributed import Share, ShareOfBatches, own_share, shared_statistics
 from bacalhaunet.training.progress import ProgressLines
-from bacalhaunet.training.task import ClassificationTask, Loss, cross_entropy
+from bacalhaunet.training.task import ClassificationTask, Loss
 
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
 
@@ -55,8 +55,9 @@ def fit(
     *,
     classes: int,
     title: str = "training",
-    loss: Loss = cross_entropy,
+    loss: Loss | None = None,
     callbacks: Sequence[Callback] = (),
+    keep_from_epoch: int = 1,
 ) -> FitResult:
     """Train ``network`` in place, resuming from ``folder`` if a checkpoint lies there.
 
@@ -75,8 +76,10 @@ def fit(
         folder: Where checkpoints, logs and the curve go.
         classes: Number of classes.
         title: Start of the progress lines.
-        loss: What is minimised.
+        loss: What is minimised; None for what ``config`` says: cross entropy, with a teacher if it names one.
         callbacks: Further Lightning callbacks, such as one that keeps pruned weights at zero.
+        keep_from_epoch: The first epoch, counted from 1, whose weights may be kept, where the network is not yet what
+            it is meant to be in those before.
 
     Returns:
         What the run gave.
@@ -95,11 +98,12 @@ def fit(
         steps_per_epoch=len(batches),
         epochs=config.epochs,
         classes=classes,
-        loss=loss,
+        loss=loss or configured_loss(config.distillation, classes),
     )
     progress = ProgressLines(title, config.batch_size)
     share = own_share()
-    trainer = _trainer(config, folder, [curve, progress, *callbacks, *_checkpoints(config, folder)], share)
+    callbacks = [curve, progress, *callbacks, *_checkpoints(config, folder, keep_from_epoch)]
+    trainer = _trainer(config, folder, callbacks, share)
     resume = folder / LAST_CHECKPOINT
     if share.processes > 1:
         source = ShareOfBatches(batches.source, config.batch_size, share)
@@ -108,25 +112,16 @@ def fit(
         _run(trainer, task, batches, _Listed(validation, share), resume if resume.is_file() else None)
     _load_best(network, folder)
     return FitResult(
-        validation_accuracy=max(point.validation_accuracy for point in curve.points),
+        validation_accuracy=max(point.validation_accuracy for point in curve.points[keep_from_epoch - 1 :]),
         frames_seen=trainer.global_step * config.batch_size,
         seconds=curve.seconds,
         curve=tuple(curve.points),
     )
 
 
-def _checkpoints(config: TrainConfig, folder: Path) -> list[Callback]:
+def _checkpoints(config: TrainConfig, folder: Path, first_epoch: int) -> list[Callback]:
     last = ResumePoint(folder / LAST_CHECKPOINT, config.checkpoint_every_steps)
-    best = ModelCheckpoint(
-        folder,
-        Path(BEST_CHECKPOINT).stem,
-        monitor="validation_accuracy",
-        mode="max",
-        save_top_k=1,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    return [best, last]
+    return [BestWeights(folder / BEST_CHECKPOINT, first_epoch), last]
 
 
 def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], share: Share) -> Trainer:

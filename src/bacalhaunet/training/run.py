@@ -33,11 +33,14 @@ class TrainedRun:
 
 
 def resolved(config: TrainConfig) -> str:
-    """Return every setting of ``config`` as YAML, defaults included."""
+    """Return every setting of ``config`` as YAML, defaults included; a section that came later only if it is used."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "run")
     namespace = parser.parse_object({"run": _plain(config)})
-    text: str = yaml.safe_dump(yaml.safe_load(parser.dump(namespace, skip_none=False))["run"], sort_keys=False)
+    values = yaml.safe_load(parser.dump(namespace, skip_none=False))["run"]
+    if values["distillation"] is None:  # folders begun before there were teachers can be gone on with
+        del values["distillation"]
+    text: str = yaml.safe_dump(values, sort_keys=False)
     return text
 
 
