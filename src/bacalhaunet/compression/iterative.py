@@ -14,6 +14,7 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
+from bacalhaunet.training.history import earlier_stages, stage, told
 from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
@@ -110,15 +111,20 @@ def prune(
         raise ConfigError(
             "there is no pruning step", allowed="one or more", action="leave --steps out for the report's"
         )
-    claim_folder(folder, resolved(config) + yaml.safe_dump({"steps": [asdict(step) for step in steps]}))
+    settings = resolved(config)
+    claim_folder(folder, settings + yaml.safe_dump({"steps": [asdict(step) for step in steps]}))
     data = data or training_data(config)
-    spec, network = start_network(config, data.classes)
+    stages = earlier_stages(config.network)
+    spec, network = start_network(config, data)
     for number, step in enumerate(steps, 1):
         step_folder = folder / f"step-{number}"
         result = prune_step(network, step, data, config, step_folder, f"pruning step {number} of {len(steps)}")
+        accuracy, curve = result.validation_accuracy, result.curve
+        stages.append(stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step)))
         metrics = {
-            "validation_accuracy": result.validation_accuracy,
-            "frames_seen": result.frames_seen,
+            "validation_accuracy": accuracy,
+            "validation_frames": sum(len(batch.labels) for batch in data.validation),
+            **told(stages),
             "weight_decay": step.weight_decay,
             "min_abs_weight": step.min_abs_weight,
             "density": density(network),

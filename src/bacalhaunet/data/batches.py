@@ -7,7 +7,7 @@ state. How many workers make batches, or how far ahead, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from bacalhaunet.data.layout import Indices
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+from bacalhaunet.radio.profiles import FrameSource
 
 
 class Batch(NamedTuple):
@@ -31,14 +32,6 @@ class Batch(NamedTuple):
     frames: Tensor
     labels: Tensor
     snrs_db: Tensor
-
-
-class FrameSource(Protocol):
-    """What makes frames: the twin, or another generator of ``bacalhaunet.radio``."""
-
-    def frames(self, modulation: Tensor, snr_db: Tensor, index: Tensor, *, seed: int) -> Tensor:
-        """Return float32 (B, 2, length): frame ``index`` of each cell, the same whenever asked."""
-        ...
 
 
 class GeneratedBatches:

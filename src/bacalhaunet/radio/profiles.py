@@ -14,7 +14,7 @@ from bacalhaunet.errors import ConfigError
 
 
 class FrameSource(Protocol):
-    """Anything that makes frames by name."""
+    """Anything that makes frames by name: a frame is the same whenever it is asked for."""
 
     @property
     def modulations(self) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _train(
     settings = config.training(str(folder / SPEC_FILE), config.epochs)
     target = folder / TRAINED
     claim_folder(target, resolved(settings))
-    spec, network = start_network(settings, data.classes)
+    spec, network = start_network(settings, data)
     halving = StopEarly(judge)
     result = fit(
         network,

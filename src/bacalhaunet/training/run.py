@@ -13,6 +13,7 @@ from bacalhaunet.models.saved import save_model
 from bacalhaunet.outputs import write_text
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
+from bacalhaunet.training.history import earlier_stages, stage, told
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
 
@@ -81,14 +82,17 @@ def train(
     Raises:
         ConfigError: If the folder was begun with other settings.
     """
-    claim_folder(folder, resolved(config))
+    settings = resolved(config)
+    claim_folder(folder, settings)
     data = data or training_data(config)
-    spec, network = start_network(config, data.classes)
+    earlier = earlier_stages(config.network)
+    spec, network = start_network(config, data)
     result = fit(network, data.batches(), data.validation, config, folder, classes=data.classes, title=title)
+    own = stage("train", settings, spec, result.frames_seen, result.validation_accuracy, result.curve)
     metrics = {
         "validation_accuracy": result.validation_accuracy,
         "validation_frames": sum(len(batch.labels) for batch in data.validation),
-        "frames_seen": result.frames_seen,
+        **told([*earlier, own]),
     }
     save_model(folder / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)
     return TrainedRun(folder / MODEL_FILE, result)

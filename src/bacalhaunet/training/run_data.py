@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from bacalhaunet.data.batches import Batch, FileBatches, FrameSource, GeneratedBatches, read_batch
+from bacalhaunet.data.batches import Batch, FileBatches, GeneratedBatches, read_batch
 from bacalhaunet.data.loaders import BatchSource
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.split import radioml_split
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import SNRS_DB
-from bacalhaunet.radio.profiles import make_source
+from bacalhaunet.radio.profiles import FrameSource, make_source
 from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import DataConfig, TrainConfig
 

@@ -6,28 +6,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import calibrate, transfer_state
 from bacalhaunet.training.config import BitsConfig, TrainConfig
+from bacalhaunet.training.run_data import TrainingData
 
 SAVED_SUFFIX = ".safetensors"
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def start_network(config: TrainConfig, classes: int) -> tuple[NetworkSpec, nn.Module]:
+CALIBRATION_FRAMES = 512
+"""Frames, from the run's first batches, that the quantizers of a network with new bits are set on."""
+
+
+def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec, nn.Module]:
     """Build the network ``config`` names, with the bits it asks for.
 
     A name of the catalog or a specification gives weights drawn from ``config.seed``. A saved model gives its own;
-    with other bits its weights are taken over and its quantizers start anew.
+    with other bits its weights are taken over and its quantizers are set on the run's first training frames.
 
     Args:
         config: The run.
-        classes: Classes of the data; a catalog network or specification is given as many.
+        data: Its frames; a catalog network or specification is given as many classes as they have.
 
     Raises:
         SpecError: If the network is unknown or cannot be built.
@@ -37,18 +43,21 @@ def start_network(config: TrainConfig, classes: int) -> tuple[NetworkSpec, nn.Mo
     path = Path(config.network)
     if path.suffix == SAVED_SUFFIX:
         saved = load_model(path)
-        if saved.spec.classes != classes:
+        if saved.spec.classes != data.classes:
             raise ConfigError(
-                f"the saved model has {saved.spec.classes} classes", where=str(path), allowed=f"{classes}, as the data"
+                f"the saved model has {saved.spec.classes} classes",
+                where=str(path),
+                allowed=f"{data.classes}, as the data",
             )
-        if config.bits is None:
-            return saved.spec, saved.network
-        spec = with_bits(saved.spec, config.bits)
+        spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
+        if spec == saved.spec:
+            return spec, saved.network
         network = fresh_network(spec, config.seed)
-        take_over(network, saved.network)
+        transfer_state(network, saved.network.state_dict())
+        calibrate(network, _first_frames(data))
         return spec, network
     spec = NetworkSpec.load(path) if path.suffix in SPEC_SUFFIXES else find_spec(config.network)
-    spec = replace(spec, classes=classes)
+    spec = replace(spec, classes=data.classes)
     if config.bits is not None:
         spec = with_bits(spec, config.bits)
     return spec, fresh_network(spec, config.seed)
@@ -68,11 +77,9 @@ def fresh_network(spec: NetworkSpec, seed: int) -> nn.Module:
         return build_network(spec)
 
 
-def take_over(network: nn.Module, other: nn.Module) -> None:
-    """Copy weights, biases and batch normalization of ``other`` into ``network``; quantizers are not copied.
-
-    Both are of one architecture; their bits may differ.
-    """
-    own = network.state_dict()
-    given = {name: value for name, value in other.state_dict().items() if name in own and "quant" not in name}
-    network.load_state_dict({**own, **given})
+def _first_frames(data: TrainingData) -> Tensor:
+    """Return frames of the run's first batches, on the CPU as a network that was just built is."""
+    found: list[Tensor] = []
+    while sum(map(len, found)) < CALIBRATION_FRAMES and len(found) < data.batches_per_epoch:
+        found.append(data.source.batch(len(found)).frames.cpu())
+    return torch.cat(found)[:CALIBRATION_FRAMES]
