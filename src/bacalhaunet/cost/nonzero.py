@@ -24,11 +24,11 @@ def nonzero_weights(network: nn.Module, spec: NetworkSpec) -> dict[str, int]:
     counts = {}
     with torch.no_grad():
         for layer in spec.layers():
-            counts[layer.name] = int(torch.count_nonzero(_stored_weight(network.get_submodule(layer.name))))
+            counts[layer.name] = int(torch.count_nonzero(stored_weight(network.get_submodule(layer.name))))
     return counts
 
 
-def _stored_weight(module: Any) -> Any:
+def stored_weight(module: Any) -> Any:
     """Return a layer's weights as they are exported: quantized where it has a quantizer."""
     quantized = getattr(module, "quant_weight", None)
     if quantized is None:
