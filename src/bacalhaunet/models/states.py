@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ def transfer_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     network.load_state_dict({**own, **{name: value for name, value in state.items() if name in own}})
 
 
-def calibrate(network: nn.Module, frames: Tensor) -> None:
+def calibrate(network: nn.Module, frames: Tensor, only: Collection[str] | None = None) -> None:
     """Set the threshold of every activation quantizer to the one of least squared error on ``frames``, in order.
 
     Each quantizer is set with those before it already quantizing. Weights and BatchNorm statistics stay as they are.
@@ -46,13 +46,14 @@ def calibrate(network: nn.Module, frames: Tensor) -> None:
     Args:
         network: A network with trained weights, for example from ``transfer_state``.
         frames: float32 (batch, 2, length); a few hundred frames are enough.
+        only: Names of the quantizers to set, as in ``named_modules``; None for all.
     """
     training = network.training
     network.eval()
     handles = [
         module.register_forward_pre_hook(_set_threshold)
-        for module in network.modules()
-        if isinstance(module, Quantizer)
+        for name, module in network.named_modules()
+        if isinstance(module, Quantizer) and (only is None or name in only)
     ]
     try:
         with torch.no_grad():
