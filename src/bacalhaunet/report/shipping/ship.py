@@ -1,0 +1,171 @@
+"""From the run that trained a network to the three files that ship it: model, export and card."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bacalhaunet.classify.engines import Engine, open_engine
+from bacalhaunet.classify.evaluation import predict
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.cost.report import FLOAT_BITS, CostReport
+from bacalhaunet.deploy.export import export_network
+from bacalhaunet.errors import ConfigError, ParityError
+from bacalhaunet.models.catalog import CATALOG
+from bacalhaunet.models.saved import SavedModel, load_model
+from bacalhaunet.models.shipped_networks import FOLDER
+from bacalhaunet.outputs import whole_file, write_text
+from bacalhaunet.report.shipping.card import (
+    FORMAT,
+    Card,
+    card_text,
+    circumstances,
+    cost_part,
+    digest,
+    measured_part,
+    training_part,
+)
+from bacalhaunet.report.shipping.measurement import Split, measure
+from bacalhaunet.training.history import Stage, history_of
+from bacalhaunet.training.run import MODEL_FILE
+from bacalhaunet.training.run_data import VALIDATION_SEED
+
+PARITY_PER_CELL = 4
+"""Validation frames of a cell on which the export is compared with torch."""
+
+MEASUREMENTS = "measured"
+"""Folder beside the model that keeps what was counted."""
+
+
+def ship(
+    run: Path,
+    name: str,
+    *,
+    folder: Path = FOLDER,
+    summary: str | None = None,
+    profile: str | None = None,
+    per_cell: int = Split.per_cell,
+    words: Sequence[str] = ("ship",),
+) -> Path:
+    """Measure and export the network of a run, and write ``NAME.safetensors``, ``NAME.onnx`` and ``NAME.json``.
+
+    Every figure of the card is computed here, from the files written here: nothing is taken from elsewhere. The export
+    is QCDQ with a free batch, which onnxruntime runs without further packages. It is what is measured. The card is
+    written last.
+
+    Args:
+        run: The folder of a training run, or a saved model.
+        name: Small letters, digits and hyphens; not a name of the catalog.
+        folder: Where the three files go.
+        summary: What the network is, in a few words; composed if None.
+        profile: What makes the test frames; that of the training if None.
+        per_cell: Test frames of each modulation at each SNR.
+        words: The command, for the card.
+
+    Returns:
+        The card.
+
+    Raises:
+        ConfigError: If the name cannot be used.
+        ModelFileError: If the model cannot be read, or it is not known how it was trained.
+        ParityError: If the export does not compute what torch computes, or costs something else.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name in CATALOG:
+        raise ConfigError(f"the name is {name!r}", allowed="small letters, digits and hyphens; no name of the catalog")
+    path = run / MODEL_FILE if run.is_dir() else run
+    saved = load_model(path)
+    stages = history_of(path, saved)
+    split = Split(profile or stages[-1]["config"]["data"]["profile"], per_cell)
+    with tempfile.TemporaryDirectory() as made:
+        onnx = Path(made) / f"{name}.onnx"
+        export_network(saved.network, onnx, "qcdq", spec=saved.spec, labels=saved.labels, dynamic_batch=True)
+        engine = open_engine(onnx)
+        cost = _cost(path, onnx)
+        parity = _parity(path, engine, split)
+        print(f"{split.frames:,} test frames of the {split.profile} profile, {engine.name}", file=sys.stderr)
+        evaluation = measure(engine, split, path.parent / MEASUREMENTS)
+        files = {"safetensors": path, "onnx": onnx}
+        card: Card = {
+            "format": FORMAT,
+            "name": name,
+            "summary": summary or compose_summary(saved, cost),
+            **measured_part(evaluation, split, engine.name),
+            **cost_part(cost, files),
+            **_validation(saved),
+            "parity": parity,
+            "training": training_part(stages, _teachers(stages)),
+            "spec": saved.spec.to_dict(),
+            "labels": list(saved.labels),
+            "measured": circumstances(words),
+        }
+        for kind, file in files.items():
+            with whole_file(folder / f"{name}.{kind}") as partial:
+                partial.write_bytes(file.read_bytes())
+    write_text(folder / f"{name}.json", card_text(card))
+    return folder / f"{name}.json"
+
+
+def compose_summary(saved: SavedModel, cost: CostReport) -> str:
+    """Say in a few words what a network is: its blocks, its weights and their bits, the share that is not zero."""
+    kinds = " and ".join(sorted({block.kind for block in saved.spec.blocks}))
+    weights, kept = (sum(getattr(layer, what) for layer in cost.layers) for what in ("weights", "nonzero_weights"))
+    bits = sorted({layer.weight_bits for layer in cost.layers})
+    kind = "float weights" if bits == [FLOAT_BITS] else f"weights of {' and '.join(map(str, bits))} bits"
+    share = "" if kept > 0.98 * weights else f", {100 * kept / weights:.0f} % of them not zero"
+    return f"{len(saved.spec.blocks)} {kinds} blocks, {weights:,} {kind}{share}"
+
+
+def _cost(path: Path, onnx: Path) -> CostReport:
+    """Score the saved model by arithmetic and the export by its graph, which must agree."""
+    cost, counted = cost_of(path), cost_of(onnx)
+    if (cost.bit_ops, cost.bit_mem) != (counted.bit_ops, counted.bit_mem):
+        raise ParityError(
+            f"the model costs {cost.bit_ops} bit_ops and {cost.bit_mem} bit_mem, its export {counted.bit_ops} and "
+            f"{counted.bit_mem}",
+            where=str(path),
+        )
+    return cost
+
+
+def _parity(path: Path, engine: Engine, split: Split) -> Card:
+    """Compare the classes that the export and torch name, on validation frames."""
+    frames = same = 0
+    own = Split(split.profile, min(PARITY_PER_CELL, split.per_cell), VALIDATION_SEED)
+    torch_engine = open_engine(path, "torch")
+    for part in own.parts():
+        for batch in own.batches(part):
+            given = batch.frames.cpu().numpy()
+            same += int((predict(engine, given) == predict(torch_engine, given)).sum())
+            frames += len(given)
+    if same < 0.99 * frames:
+        raise ParityError(f"the export names torch's class on {same} of {frames} frames", where=engine.target)
+    return {"engines": [engine.name, "torch"], "frames": frames, "same_class": same}
+
+
+def _validation(saved: SavedModel) -> Card:
+    return {
+        "validation_accuracy": saved.metrics.get("validation_accuracy"),
+        "validation_frames": saved.metrics.get("validation_frames"),
+    }
+
+
+def _teachers(stages: Sequence[Stage]) -> list[Card]:
+    """Describe the teachers of all stages; one of unknown origin is an error."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for stage in stages:
+        teacher = (stage["config"].get("distillation") or {}).get("teacher")
+        if teacher is not None and teacher not in found:
+            path = Path(teacher) if Path(teacher).suffix else FOLDER / f"{teacher}.safetensors"
+            saved = load_model(path)
+            history = history_of(path, saved)
+            found[teacher] = {
+                "network": teacher,
+                "sha256": digest(path),
+                "frames_seen": sum(int(one["frames"]) for one in history),
+                "validation_accuracy": saved.metrics.get("validation_accuracy"),
+            }
+    return [dict(card) for card in found.values()]

@@ -1,0 +1,120 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning")
+
+from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.classify.evaluation import wilson_interval
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.shipped_networks import find_shipped
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.report.shipping import measurement
+from bacalhaunet.report.shipping.card import digest
+from bacalhaunet.report.shipping.measurement import Split, measure
+from bacalhaunet.report.shipping.ship import ship
+from bacalhaunet.training.run_data import TEST_SEED
+
+
+@pytest.fixture(scope="module")
+def card(shipped):
+    return json.loads(shipped.read_text())
+
+
+def test_the_accuracy_is_what_the_shipped_export_names_of_the_test_frames(shipped, card):
+    split = Split(per_cell=2)
+    engine = open_engine(shipped.with_suffix(".onnx"))
+    right = frames = 0
+    for part in split.parts():
+        for batch in split.batches(part):
+            right += int((engine.logits(batch.frames.numpy()).argmax(1) == batch.labels.numpy()).sum())
+            frames += len(batch.labels)
+    assert (card["correct"], card["frames"], card["test_seed"]) == (right, frames, TEST_SEED)
+    assert card["accuracy"] == right / frames
+    assert tuple(card["interval"]) == wilson_interval(right, frames)
+    assert sum(card["correct_by_snr"].values()) == right
+    assert {snr: int(np.trace(table)) for snr, table in card["confusion"].items()} == card["correct_by_snr"]
+
+
+def test_cost_and_digests_are_those_of_the_files(shipped, card):
+    cost = cost_of(shipped.with_suffix(".safetensors"))
+    assert (card["score"], card["bit_ops"], card["bit_mem"]) == (cost.score, cost.bit_ops, cost.bit_mem)
+    for kind in ("safetensors", "onnx"):
+        file = shipped.with_suffix(f".{kind}")
+        assert card["sha256"][kind] == digest(file)
+        assert card["bytes"][kind] == file.stat().st_size
+
+
+def test_the_card_tells_the_training(shipped, card):
+    training = card["training"]
+    assert (training["frames_seen"], training["seeds"], training["profile"]) == (128, [3], "twin")
+    assert [frames for frames, _ in training["curve"]] == [64, 128]
+    assert training["stages"][0]["config"]["bits"]["weight"] == 6
+    assert NetworkSpec.from_dict(card["spec"]) == load_model(shipped.with_suffix(".safetensors")).spec
+    assert card["validation_frames"] == 624
+    assert find_shipped("tiny", shipped.parent).card == card
+
+
+def test_an_interrupted_measurement_goes_on_and_counts_every_frame_once(shipped, tmp_path, monkeypatch):
+    monkeypatch.setattr(measurement, "BATCH", 100)
+    monkeypatch.setattr(measurement, "PART_BATCHES", 3)
+    engine, split, asked = open_engine(shipped.with_suffix(".onnx")), Split(per_cell=2), []
+    original = Split.batches
+
+    def stopping(self, numbers):
+        asked.append(numbers)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return original(self, numbers)
+
+    monkeypatch.setattr(Split, "batches", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        measure(engine, split, tmp_path)
+    result = measure(engine, split, tmp_path)
+    assert asked == [split.parts()[n] for n in (0, 1, 2, 2, 3, 4)]
+    assert result.correct == json.loads(shipped.read_text())["correct"]
+    assert (result.counts.sum(axis=2) == 2).all()
+    measure(engine, split, tmp_path)
+    assert len(asked) == 6  # the test frames are not read again
+
+
+def test_counts_of_another_network_are_not_taken(shipped, tmp_path):
+    other = tmp_path / "other.onnx"
+    shutil.copy(shipped.with_suffix(".onnx"), other)
+    split = Split(per_cell=1)
+    measure(open_engine(other), split, tmp_path)
+    other.write_bytes(other.read_bytes() + b"\x72\x00")  # one more empty entry of the metadata: another file
+    measure(open_engine(other), split, tmp_path)
+    assert len([folder for folder in tmp_path.iterdir() if folder.is_dir()]) == 2
+
+
+def test_damaged_counts_are_an_error(shipped, tmp_path):
+    engine, split = open_engine(shipped.with_suffix(".onnx")), Split(per_cell=1)
+    measure(engine, split, tmp_path)
+    [part] = tmp_path.glob("*/part-0.json")
+    part.write_text("[[1]]")
+    with pytest.raises(ModelFileError, match="damaged"):
+        measure(engine, split, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["prototype", "Paper", "../paper", ""])
+def test_a_name_that_cannot_be_used_is_refused(tiny_run, tmp_path, name):
+    with pytest.raises(ConfigError, match="name is"):
+        ship(tiny_run, name, folder=tmp_path, per_cell=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_unknown_origin_is_not_shipped(tmp_path):
+    spec = find_spec("first-experiment")
+    path = tmp_path / "given.safetensors"
+    save_model(path, build_network(spec), spec, NAMES, {"validation_accuracy": 0.9})
+    with pytest.raises(ModelFileError, match="nothing says how"):
+        ship(path, "given", folder=tmp_path / "shipped", per_cell=1)
+    assert not (tmp_path / "shipped").exists()
