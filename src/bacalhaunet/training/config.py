@@ -123,7 +123,7 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        network: A name of the catalog, a specification (YAML or JSON), or a saved model to go on from.
+        network: A name of the catalog, a specification (YAML or JSON), or a saved or shipped model to go on from.
         bits: Bit widths that replace the network's; None keeps them.
         optimizer: Adam and its schedule.
         data: Where frames come from.

@@ -17,6 +17,7 @@ import yaml
 
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.saved import SavedModel, load_model
+from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.curve import CurvePoint
 
@@ -65,13 +66,21 @@ def earlier_stages(network: str) -> list[Stage]:
 
     A saved model of which nothing is known gives one stage that says so.
     """
-    path = Path(network)
-    if path.suffix != _SAVED_SUFFIX:
+    path = saved_model_of(network)
+    if path is None:
         return []
     try:
         return history_of(path)
     except ModelFileError as error:
         return [{"kind": "unknown", "config": {"network": network}, "frames": 0, "problem": error.problem}]
+
+
+def saved_model_of(network: str) -> Path | None:
+    """Return the saved model that a ``network`` setting names by its path or as a shipped network; None for others."""
+    if Path(network).suffix == _SAVED_SUFFIX:
+        return Path(network)
+    shipped = shipped_networks().get(network)
+    return None if shipped is None else shipped.model
 
 
 def told(stages: Sequence[Stage]) -> dict[str, Any]:
@@ -119,6 +128,7 @@ def _from_folders(path: Path, metrics: Mapping[str, Any], spec: NetworkSpec) -> 
         more = {"step": config.pop("steps")[number - 1]}
         if number > 1:
             before = str(folder.parent / f"step-{number - 1}" / path.name)
-    earlier = history_of(Path(before)) if Path(before).suffix == _SAVED_SUFFIX else []
+    start = saved_model_of(before)
+    earlier = [] if start is None else history_of(start)
     own = stage("prune" if step else "train", yaml.safe_dump(config), spec, frames, accuracy, curve, **more)
     return [*earlier, own]

@@ -15,11 +15,11 @@ from bacalhaunet.models.saved import load_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import calibrate, transfer_state
 from bacalhaunet.training.config import BitsConfig, TrainConfig
+from bacalhaunet.training.history import saved_model_of
 from bacalhaunet.training.run_data import TrainingData
 
 SAVED_SUFFIX = ".safetensors"
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
-
 
 CALIBRATION_FRAMES = 512
 """Frames, from the run's first batches, that the quantizers of a network with new bits are set on."""
@@ -28,8 +28,8 @@ CALIBRATION_FRAMES = 512
 def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec, nn.Module]:
     """Build the network ``config`` names, with the bits it asks for.
 
-    A name of the catalog or a specification gives weights drawn from ``config.seed``. A saved model gives its own;
-    with other bits its weights are taken over and its quantizers are set on the run's first training frames.
+    A name of the catalog or a specification gives weights drawn from ``config.seed``. A saved or shipped model gives
+    its own; with other bits its weights are taken over and its quantizers are set on the run's first training frames.
 
     Args:
         config: The run.
@@ -40,7 +40,7 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
         ModelFileError: If the saved model cannot be read.
         ConfigError: If a saved model has another number of classes.
     """
-    path = Path(config.network)
+    path = saved_model_of(config.network) or Path(config.network)
     if path.suffix == SAVED_SUFFIX:
         saved = load_model(path)
         if saved.spec.classes != data.classes:
@@ -54,7 +54,7 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
             return spec, saved.network
         network = fresh_network(spec, config.seed)
         transfer_state(network, saved.network.state_dict())
-        calibrate(network, _first_frames(data))
+        calibrate(network, first_frames(data))
         return spec, network
     spec = NetworkSpec.load(path) if path.suffix in SPEC_SUFFIXES else find_spec(config.network)
     spec = replace(spec, classes=data.classes)
@@ -77,7 +77,7 @@ def fresh_network(spec: NetworkSpec, seed: int) -> nn.Module:
         return build_network(spec)
 
 
-def _first_frames(data: TrainingData) -> Tensor:
+def first_frames(data: TrainingData) -> Tensor:
     """Return frames of the run's first batches, on the CPU as a network that was just built is."""
     found: list[Tensor] = []
     while sum(map(len, found)) < CALIBRATION_FRAMES and len(found) < data.batches_per_epoch:

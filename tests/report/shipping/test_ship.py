@@ -54,9 +54,10 @@ def test_cost_and_digests_are_those_of_the_files(shipped, card):
 
 def test_the_card_tells_the_training(shipped, card):
     training = card["training"]
-    assert (training["frames_seen"], training["seeds"], training["profile"]) == (128, [3], "twin")
-    assert [frames for frames, _ in training["curve"]] == [64, 128]
-    assert training["stages"][0]["config"]["bits"]["weight"] == 6
+    assert (training["frames_seen"], training["seeds"], training["profile"]) == (192, [2, 3], "twin")
+    assert [frames for frames, _ in training["curve"]] == [64, 128, 192]
+    assert training["recipe"][1]["config"]["bits"]["weight"] == 6
+    assert [teacher["frames_seen"] for teacher in training["teachers"]] == [64]
     assert NetworkSpec.from_dict(card["spec"]) == load_model(shipped.with_suffix(".safetensors")).spec
     assert card["validation_frames"] == 624
     assert find_shipped("tiny", shipped.parent).card == card

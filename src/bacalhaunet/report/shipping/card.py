@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from bacalhaunet.classify.engines import cores
 from bacalhaunet.classify.evaluation import Evaluation, wilson_interval
@@ -62,8 +61,8 @@ def cost_part(cost: CostReport, files: Mapping[str, Path]) -> Card:
     }
 
 
-def training_part(stages: Sequence[Mapping[str, Any]], teachers: Sequence[Card]) -> Card:
-    """Return how it was trained: every stage with its settings, and the learning curve over all of them."""
+def training_part(stages: Sequence[Mapping[str, Any]], recipe: Sequence[Card], teachers: Sequence[Card]) -> Card:
+    """Return how it was trained: its stages, the learning curve over all of them, and the runs that make it again."""
     curve, before = [], 0
     for stage in stages:
         curve += [[before + frames, accuracy] for frames, accuracy in stage["curve"]]
@@ -75,8 +74,15 @@ def training_part(stages: Sequence[Mapping[str, Any]], teachers: Sequence[Card])
         "snr_min_db": stages[-1]["config"]["data"]["snr_min_db"],
         "curve": curve,
         "teachers": list(teachers),
-        "stages": [{key: value for key, value in stage.items() if key != "curve"} for stage in stages],
+        "stages": [_short(stage) for stage in stages],
+        "recipe": list(recipe),
     }
+
+
+def _short(stage: Mapping[str, Any]) -> Card:
+    """Return a stage without what the recipe or the curve has."""
+    own = {key: value for key, value in stage.items() if key not in ("config", "spec", "curve")}
+    return {**own, "seed": stage["config"]["seed"]}
 
 
 def circumstances(words: Sequence[str]) -> Card:
@@ -111,11 +117,6 @@ def card_text(card: Card) -> str:
         else:
             lines.append(f" {json.dumps(key)}: {_line(value)}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def stage_yaml(stage: Mapping[str, Any]) -> str:
-    """Return the settings of a stage as YAML."""
-    return yaml.safe_dump(dict(stage["config"]), sort_keys=False)
 
 
 def _line(value: object) -> str:

@@ -30,6 +30,7 @@ from bacalhaunet.report.shipping.card import (
     training_part,
 )
 from bacalhaunet.report.shipping.measurement import Split, measure
+from bacalhaunet.report.shipping.recipe import recipe_of
 from bacalhaunet.training.history import Stage, history_of
 from bacalhaunet.training.run import MODEL_FILE
 from bacalhaunet.training.run_data import VALIDATION_SEED
@@ -78,7 +79,7 @@ def ship(
         raise ConfigError(f"the name is {name!r}", allowed="small letters, digits and hyphens; no name of the catalog")
     path = run / MODEL_FILE if run.is_dir() else run
     saved = load_model(path)
-    stages = history_of(path, saved)
+    stages, recipe = history_of(path, saved), recipe_of(path)
     split = Split(profile or stages[-1]["config"]["data"]["profile"], per_cell)
     with tempfile.TemporaryDirectory() as made:
         onnx = Path(made) / f"{name}.onnx"
@@ -97,7 +98,7 @@ def ship(
             **cost_part(cost, files),
             **_validation(saved),
             "parity": parity,
-            "training": training_part(stages, _teachers(stages)),
+            "training": training_part(stages, recipe, _teachers(stages)),
             "spec": saved.spec.to_dict(),
             "labels": list(saved.labels),
             "measured": circumstances(words),

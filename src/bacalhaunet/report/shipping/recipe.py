@@ -1,0 +1,115 @@
+"""The runs that made a network, in order, as plain data: what a card needs to have them made again.
+
+A run is ``command``, ``config`` (every setting), ``model`` (its saved model, relative to its folder) and, where there
+are, ``spec`` (of a network given as a file), ``starts_from`` and ``teacher`` (numbers of earlier runs).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bacalhaunet.errors import ModelFileError
+from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.outputs import write_text
+
+Run = dict[str, Any]
+
+_CONFIG, _SAVED, _SPEC = "config.yaml", ".safetensors", (".yaml", ".yml", ".json")
+
+
+def recipe_of(model: Path) -> list[Run]:
+    """Return the runs that made a saved model, its own last, from the folders they left.
+
+    Raises:
+        ModelFileError: If the folder of a run is missing.
+    """
+    found: list[Run] = []
+    _add(model, found, {})
+    return found
+
+
+def _add(model: Path, found: list[Run], numbers: dict[str, int]) -> int:
+    """Add the runs behind a saved model and return the number of its own, counted from 0."""
+    key = str(model.resolve())
+    if key in numbers:
+        return numbers[key]
+    folder = model.parent if (model.parent / _CONFIG).is_file() else model.parent.parent
+    if not (folder / _CONFIG).is_file():
+        raise ModelFileError(
+            "the folder of the run that made this network is missing",
+            where=str(model),
+            allowed="a model in the folder of its run, which has a config.yaml",
+            action="name the model where 'bacalhaunet train', 'prune' or 'compress' left it",
+        )
+    config: dict[str, Any] = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
+    run: Run = {"command": _command(config), "config": config, "model": str(model.relative_to(folder))}
+    before = _behind(str(config["network"]), found, numbers)
+    if before is not None:
+        run["starts_from"] = before
+    elif Path(str(config["network"])).suffix in _SPEC:
+        run["spec"] = NetworkSpec.load(config["network"]).to_dict()
+    teacher = (config.get("distillation") or {}).get("teacher")
+    if teacher is not None:
+        run["teacher"] = _behind(str(teacher), found, numbers)
+    found.append(run)
+    numbers[key] = len(found) - 1
+    return numbers[key]
+
+
+def _command(config: Mapping[str, Any]) -> str:
+    if "steps" in config:
+        return "prune"
+    return "compress" if "target_score" in config else "train"
+
+
+def _behind(network: str, found: list[Run], numbers: dict[str, int]) -> int | None:
+    """Add the runs behind a saved model or a shipped network; None for a name of the catalog or a specification."""
+    if Path(network).suffix == _SAVED:
+        return _add(Path(network), found, numbers)
+    shipped = shipped_networks().get(network)
+    if shipped is None:
+        return None
+    first = len(found)
+    for run in shipped.card["training"]["recipe"]:
+        moved = {key: run[key] + first for key in ("starts_from", "teacher") if run.get(key) is not None}
+        found.append({**run, **moved})
+    numbers[str(shipped.model.resolve())] = len(found) - 1
+    return len(found) - 1
+
+
+def write_recipe(recipe: Sequence[Run], folder: Path) -> Path:
+    """Write the settings of each run as YAML, and ``run.sh``, which makes them one after another.
+
+    Args:
+        recipe: The runs, as a card has them.
+        folder: Gets ``1-train.yaml`` and so on, specifications, ``run.sh``; the runs will go into ``1``, ``2``, ...
+
+    Returns:
+        ``run.sh``.
+    """
+    lines = ["#!/bin/sh", "# Each command goes on where it was interrupted.", "set -e", 'cd "$(dirname "$0")"']
+    for number, run in enumerate(recipe, 1):
+        config = dict(run["config"])
+        if run.get("starts_from") is not None:
+            config["network"] = _model(recipe, run["starts_from"])
+        elif "spec" in run:
+            config["network"] = f"{number}-spec.yaml"
+            write_text(folder / config["network"], yaml.safe_dump(run["spec"], sort_keys=False))
+        if run.get("teacher") is not None:
+            config["distillation"] = {**config["distillation"], "teacher": _model(recipe, run["teacher"])}
+        name = f"{number}-{run['command']}.yaml"
+        write_text(folder / name, yaml.safe_dump(config, sort_keys=False))
+        lines.append(shlex.join(["bacalhaunet", run["command"], "--config", name, "--output", str(number)]))
+    path = folder / "run.sh"
+    write_text(path, "\n".join([*lines, f"# the network: {_model(recipe, len(recipe) - 1)}", ""]))
+    return path
+
+
+def _model(recipe: Sequence[Run], number: int) -> str:
+    return f"{number + 1}/{recipe[number]['model']}"

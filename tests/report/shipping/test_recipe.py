@@ -1,0 +1,38 @@
+import json
+import shlex
+
+import pytest
+
+pytest.importorskip("lightning")
+
+from bacalhaunet.cli.main import main
+from bacalhaunet.errors import ModelFileError
+from bacalhaunet.models.saved import load_model
+from bacalhaunet.report.shipping.recipe import recipe_of, write_recipe
+
+
+def test_the_recipe_of_a_card_makes_the_same_weights_again(shipped, tmp_path, monkeypatch):
+    recipe = json.loads(shipped.read_text())["training"]["recipe"]
+    script = write_recipe(recipe, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for line in script.read_text().splitlines():
+        if line.startswith("bacalhaunet "):
+            assert main(shlex.split(line)[1:]) == 0
+    again = load_model(tmp_path / "2" / "model.safetensors").network.state_dict()
+    before = load_model(shipped.with_suffix(".safetensors")).network.state_dict()
+    assert all(bool((again[name] == value).all()) for name, value in before.items())
+
+
+def test_a_network_that_is_start_and_teacher_is_trained_once(tiny_run):
+    recipe = recipe_of(tiny_run / "model.safetensors")
+    assert [run["command"] for run in recipe] == ["train", "train"]
+    assert (recipe[1]["starts_from"], recipe[1]["teacher"]) == (0, 0)
+    assert "spec" in recipe[0]
+
+
+def test_without_the_folder_of_a_run_there_is_no_recipe(tiny_run, tmp_path):
+    moved = tmp_path / "a" / "b" / "model.safetensors"
+    moved.parent.mkdir(parents=True)
+    moved.write_bytes((tiny_run / "model.safetensors").read_bytes())
+    with pytest.raises(ModelFileError, match="folder of the run"):
+        recipe_of(moved)
