@@ -113,8 +113,9 @@ def test_the_summary_pools_the_frames_probabilities():
     samples = np.concatenate([noise(3072, 1), noise(1024, 2, power=9)])
     summary = classify_array(PowerEngine(), samples, normalization="none")
     p_quiet, p_loud = softmax(np.array([[3, 0, -9], [0, 1, -9]], np.float32))
-    expected = (3 * p_quiet + p_loud) / 4
-    assert summary.label == "quiet"
+    independent = 4 / (1 + 3 * 0.5)
+    expected = softmax(independent * (3 * np.log(p_quiet) + np.log(p_loud)) / 4)
+    assert summary.label == summary.group == "quiet"
     assert summary.confidence == pytest.approx(expected[0], rel=1e-5)
     assert summary.agreement == 0.75
     assert list(summary.probabilities) == ["quiet", "loud", "never"]

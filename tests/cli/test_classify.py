@@ -16,6 +16,8 @@ from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from tests.classify.fake_engine import PowerEngine
 from tests.classify.test_recording import noise
 
+GROUP = ("group", "group_confidence")
+
 
 @pytest.fixture(autouse=True)
 def _fake_engine(monkeypatch):
@@ -56,7 +58,7 @@ def test_csv_holds_a_line_for_every_frame(recording, tmp_path, capsys):
     assert classified(recording, "-o", str(tmp_path / "labels.csv")) == 0
     with (tmp_path / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["start", "time", "label", "confidence", "quiet", "loud", "never"]
+    assert list(rows[0]) == ["start", "time", "label", "confidence", *GROUP, "quiet", "loud", "never"]
     assert [row["label"] for row in rows] == ["quiet"] * 4 + ["loud"] * 2 + ["quiet"] * 2
 
 

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.ahead import ahead
+from bacalhaunet.classify.calibration import Calibration, read_calibration
+from bacalhaunet.classify.engines import Engine, cores
+from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.recording_frames import BATCH, FrameCutter, Framing, Normalization
 from bacalhaunet.classify.recording_summary import Pool, RecordingSummary
 from bacalhaunet.data.recordings.recording import Recording, recording_of
@@ -43,12 +47,14 @@ class LabelledFrames:
     @property
     def labels(self) -> list[str | None]:
         """The most probable class of each frame; None where silent."""
-        best = self.probabilities.argmax(axis=1)
-        return [None if quiet else self.names[k] for k, quiet in zip(best, self.silent, strict=True)]
+        best = self.probabilities.argmax(axis=1).tolist()
+        return [None if quiet else self.names[k] for k, quiet in zip(best, self.silent.tolist(), strict=True)]
 
 
 class Classification:
-    """The classification of one recording, in memory bounded by a batch of frames.
+    """The classification of one recording, in memory bounded by a few batches of frames.
+
+    Frames are cut on other threads while the engine works on those before.
 
     Args:
         engine: The network.
@@ -56,10 +62,13 @@ class Classification:
         frame_step: Samples from one frame's start to the next; None for the frame length.
         normalization: How frames are scaled; see ``recording_frames.Framing``.
         scale: Samples are multiplied by this first.
+        calibration: What turns logits into probabilities; None for what the network's file says.
+        threads: Threads that cut frames; None for one a core.
 
     Raises:
         RecordingError: If the recording does not fit the network.
         ConfigError: If a setting is out of range.
+        ModelFileError: If the network's calibration is damaged.
     """
 
     def __init__(
@@ -70,35 +79,58 @@ class Classification:
         frame_step: int | None = None,
         normalization: Normalization = "auto",
         scale: float | None = None,
+        calibration: Calibration | None = None,
+        threads: int | None = None,
     ) -> None:
         self.engine, self.recording = engine, recording
         self.cutter = FrameCutter(recording, Framing(engine.frame_length, frame_step, normalization, scale))
-        self._pool = Pool(engine.labels)
+        self.calibration = calibration or read_calibration(engine.target)
+        self._threads = threads or cores()
+        self._pool = self._new_pool()
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.cutter)
 
-    def batches(self, size: int = BATCH) -> Iterator[LabelledFrames]:
-        """Classify the frames in order, ``size`` at a time, from the first one on."""
-        self._pool = Pool(self.engine.labels)
-        for frames, starts, silent in self.cutter.batches(size):
-            probabilities = softmax(self.engine.logits(frames))
-            self._pool.add(probabilities, silent)
-            yield LabelledFrames(starts, probabilities, silent, tuple(self.engine.labels))
+    def batches(self, size: int = BATCH, log: FrameLog | None = None) -> Iterator[LabelledFrames]:
+        """Classify the frames in order, ``size`` at a time, from the first one on.
+
+        Args:
+            size: Frames of a batch.
+            log: Frames it holds already are not computed again; those computed are kept in it.
+        """
+        self._pool = self._new_pool()
+        done, classes, names = 0, len(self.engine.labels), tuple(self.engine.labels)
+        while log is not None and done < len(self) and (kept := log.frames(classes)) is not None:
+            yield self._answered(self.cutter.starts[done : done + len(kept[0])], *kept, names)
+            done += len(kept[0])
+        cuts = (partial(self.cutter.batch, first, first + size) for first in range(done, len(self), size))
+        for frames, starts, silent in ahead(cuts, self._threads):
+            logits = self.engine.logits(frames)
+            if log is not None:
+                log.keep_frames(logits, silent)
+            yield self._answered(starts, logits, silent, names)
+
+    def _answered(
+        self, starts: NDArray[np.int64], logits: NDArray[np.float32], silent: NDArray[np.bool_], names: tuple[str, ...]
+    ) -> LabelledFrames:
+        probabilities = self.calibration.probabilities(logits)
+        self._pool.add(probabilities, silent)
+        return LabelledFrames(starts, probabilities, silent, names)
+
+    def _new_pool(self) -> Pool:
+        framing = self.cutter.framing
+        step = framing.frame_step or framing.frame_length
+        return Pool(self.engine.labels, self.calibration, min(1.0, step / framing.frame_length))
 
     def summary(self) -> RecordingSummary:
         """Return the pooled answer over the frames that ``batches`` has given so far; over all if none."""
         if not self._pool.frames:
             for _ in self.batches():
                 pass
-        label, confidence, agreement, probabilities = self._pool.answer()
         framing = self.cutter.framing
         return RecordingSummary(
-            label=label,
-            confidence=confidence,
-            agreement=agreement,
-            probabilities=probabilities,
+            **vars(self._pool.answer()),
             frames=self._pool.frames,
             silent_frames=self._pool.silent,
             samples=len(self.recording),
@@ -111,6 +143,7 @@ class Classification:
             file=str(self.recording.path),
             network=self.engine.target,
             engine=self.engine.name,
+            temperature=self.calibration.temperature,
         )
 
 
@@ -121,5 +154,4 @@ def classify_array(engine: Engine, array: NDArray[np.generic], **settings: objec
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     r"""Return `e^{z_k} / \sum_j e^{z_j}` along the last axis, float32."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
+    return Calibration().probabilities(logits)

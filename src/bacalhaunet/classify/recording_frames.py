@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -32,8 +33,11 @@ _READY_FRAMES_LOOKED_AT = 256
 _IRREGULAR_AT_THE_END = 3
 """Frames whose place or block of samples is shifted inwards by the end of the recording, at most."""
 
-BATCH = 512
-"""Frames of a batch: 4 MiB of samples."""
+BATCH = 1024
+"""Frames of a batch: 8 MiB of samples."""
+
+_PART = 128
+"""Frames that are cut at once: 1 MiB of samples, which stays in a core's cache from the file to the frames."""
 
 
 @dataclass(frozen=True)
@@ -120,30 +124,32 @@ class FrameCutter:
     def batches(self, size: int = BATCH) -> Iterator[FrameBatch]:
         """Yield the frames in order, ``size`` at a time."""
         for first in range(0, len(self), size):
-            yield self._batch(self.starts[first : first + size])
+            yield self.batch(first, first + size)
 
-    def _batch(self, starts: NDArray[np.int64]) -> FrameBatch:
-        regular = len(starts) - _IRREGULAR_AT_THE_END
-        if starts[-1] == self.starts[-1] and regular > 0:
-            parts = (self._cut(starts[:regular]), self._cut(starts[regular:]))
-            return FrameBatch(*(np.concatenate(pair) for pair in zip(*parts, strict=True)))
-        return self._cut(starts)
+    def batch(self, first: int, last: int) -> FrameBatch:
+        """Return frames ``first`` to ``last - 1``, or to the last one there is; any thread may ask."""
+        starts = self.starts[first:last]
+        frames = np.empty((len(starts), 2, self.framing.frame_length), np.float32)
+        silent = np.empty(len(starts), np.bool_)
+        regular = len(self) - _IRREGULAR_AT_THE_END - first
+        edges = {*range(0, len(starts), _PART), len(starts)} | ({regular} if 0 < regular < len(starts) else set())
+        for start, stop in pairwise(sorted(edges)):
+            self._cut(starts[start:stop], frames[start:stop], silent[start:stop])
+        return FrameBatch(frames, starts, silent)
 
-    def _cut(self, starts: NDArray[np.int64]) -> FrameBatch:
+    def _cut(self, starts: NDArray[np.int64], frames: NDArray[np.float32], silent: NDArray[np.bool_]) -> None:
         length, count = self.framing.frame_length, len(self.recording)
         width = min(2 * length if self.framing.normalization == "block" else length, count)
         windows = np.clip(starts - (width - length) // 2, 0, count - width)
         first = int(min(starts[0], windows[0]))
         last = min(int(max(starts[-1] + length, windows[-1] + width)), count)
         samples = self.recording.read(first, last)
-        scale, silent = self._scales(samples, starts - first, windows - first, width)
+        scale, silent[:] = self._scales(samples, starts - first, windows - first, width)
         if len(samples) < length:
             samples = np.resize(samples, length)
-        views = _windows(samples, starts - first, length)
-        frames = np.empty((len(starts), 2, length), np.float32)
-        np.multiply(views.real, scale[:, None], out=frames[:, 0])
-        np.multiply(views.imag, scale[:, None], out=frames[:, 1])
-        return FrameBatch(frames, starts, silent)
+        _split(_windows(samples, starts - first, length), frames)
+        if self.framing.normalization != "none" or self.framing.scale is not None:
+            frames *= scale[:, None, None]
 
     def _scales(
         self, samples: NDArray[np.complex64], starts: NDArray[np.int64], windows: NDArray[np.int64], width: int
@@ -157,6 +163,17 @@ class FrameCutter:
         power = sums.power(windows, width)
         deviation = np.sqrt(np.maximum(power - np.abs(sums.mean(windows, width)) ** 2, power / _LARGEST_AMPLITUDE**2))
         return (1 / np.where(silent, 1, deviation)).astype(np.float32), silent
+
+
+def _split(samples: NDArray[np.complex64], frames: NDArray[np.float32]) -> None:
+    """Write I and Q of complex64 (n, length) to float32 (n, 2, length).
+
+    A sample is taken as one 64-bit number whose halves are I and Q: numpy narrows those eight at a time, where it would
+    copy every other float one by one.
+    """
+    pairs, words = samples.view("<u8"), frames.view("<u4")
+    np.copyto(words[:, 0], pairs, casting="unsafe")
+    np.copyto(words[:, 1], pairs >> np.uint64(32), casting="unsafe")
 
 
 def _windows(samples: NDArray[np.complex64], starts: NDArray[np.int64], length: int) -> NDArray[np.complex64]:
@@ -187,10 +204,8 @@ class RunningSums:
             return
         count = len(samples) // self.grain
         rows = samples[: count * self.grain].view(np.float32).reshape(count, 2 * self.grain)
-        # Summed in two steps, the first over long contiguous rows: ten times as fast as pair by pair.
-        sums = rows.reshape(count, -1, 32).sum(axis=1).reshape(count, 16, 2).sum(axis=1, dtype=np.float64)
         self._power = _cumulated(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
-        self._sum = _cumulated(sums.view(np.complex128)[:, 0])
+        self._sum = _cumulated(rows.view(np.complex64).sum(axis=1).astype(np.complex128))
 
     def power(self, starts: NDArray[np.int64], width: int) -> Any:
         """Return the mean of |x|² over ``width`` samples from each start on, float64."""

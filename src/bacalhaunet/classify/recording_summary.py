@@ -1,9 +1,11 @@
 r"""One answer for a recording, pooled over its frames.
 
-.. math:: p_k = \frac{1}{n} \sum_{i=1}^n p_{k,i}
+.. math:: P_k \propto \exp\left( \frac{n_e}{n} \sum_{i=1}^n \log p_{k,i} \right), \qquad
+          n_e = \frac{n}{1 + (n - 1) \rho}
 
-The probability of class `k` for the recording is the mean of its frames' (softmax) probabilities: a frame that is
-sure and wrong cannot overrule many others, and the confidence stays that of a frame instead of growing without bound.
+The frames' probabilities are multiplied as if `n_e` of the n frames were independent (``classify.calibration``). Frames
+that overlap count as many as fit side by side. The label is that of the frames' mean logits, whatever `\rho` and the
+temperature are.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.groups import group_probabilities
 from bacalhaunet.classify.recording_frames import LastFrame, Normalization
+
+_SMALLEST = np.float32(1e-30)
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class RecordingSummary:
     Attributes:
         label: The most probable class; None if every frame is silent.
         confidence: Its pooled probability.
+        group: The most probable group of classes (``classify.groups``); None if every frame is silent.
+        group_confidence: Its pooled probability.
         agreement: Share of the frames, silent ones left out, whose own label it is.
         probabilities: Pooled probability of each class, largest first.
         frames: Number of frames, silent ones included.
@@ -39,10 +47,13 @@ class RecordingSummary:
         file: The recording.
         network: The network.
         engine: What computed it.
+        temperature: Logits were divided by this; 1 for a network that nobody calibrated.
     """
 
     label: str | None
     confidence: float
+    group: str | None
+    group_confidence: float
     agreement: float
     probabilities: dict[str, float]
     frames: int
@@ -57,10 +68,32 @@ class RecordingSummary:
     file: str
     network: str
     engine: str
+    temperature: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object under ``summary`` of ``--json``."""
         return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class PooledAnswer:
+    """The answer of many frames.
+
+    Attributes:
+        label: The most probable class; None without frames.
+        confidence: Its probability.
+        group: The most probable group of classes; None without frames.
+        group_confidence: Its probability.
+        agreement: Share of the frames whose own label it is.
+        probabilities: Probability of each class, largest first.
+    """
+
+    label: str | None
+    confidence: float
+    group: str | None
+    group_confidence: float
+    agreement: float
+    probabilities: dict[str, float]
 
 
 class Pool:
@@ -68,10 +101,13 @@ class Pool:
 
     Args:
         labels: Class names.
+        calibration: How much several frames say together.
+        overlap: Share of each frame's samples that the frame before it did not have; 1 where frames do not overlap.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], calibration: Calibration | None = None, overlap: float = 1.0) -> None:
         self.labels = tuple(labels)
+        self.calibration, self.overlap = calibration or Calibration(), overlap
         self.frames = self.silent = 0
         self._sum = np.zeros(len(labels))
         self._votes = np.zeros(len(labels), np.int64)
@@ -79,18 +115,24 @@ class Pool:
     def add(self, probabilities: NDArray[np.float32], silent: NDArray[np.bool_]) -> None:
         """Add frames: probabilities float32 (n, classes), and which of them are silent."""
         heard = probabilities[~silent]
-        self._sum += heard.sum(axis=0, dtype=np.float64)
+        self._sum += np.log(np.maximum(heard, _SMALLEST)).sum(axis=0, dtype=np.float64)
         self._votes += np.bincount(heard.argmax(axis=1), minlength=len(self.labels))
         self.frames += len(probabilities)
         self.silent += int(silent.sum())
 
-    def answer(self) -> tuple[str | None, float, float, dict[str, float]]:
-        """Return label, confidence, agreement, and the pooled probabilities, largest first."""
+    def answer(self) -> PooledAnswer:
+        """Return the answer over the frames so far."""
         heard = self.frames - self.silent
         if not heard:
-            return None, 0.0, 0.0, dict.fromkeys(self.labels, 0.0)
-        pooled = self._sum / heard
-        order = np.argsort(-pooled, kind="stable")
+            return PooledAnswer(None, 0.0, None, 0.0, 0.0, dict.fromkeys(self.labels, 0.0))
+        exponents = self._sum * (self.calibration.independent_frames(heard * self.overlap) / heard)
+        pooled = np.exp(exponents - exponents.max())
+        pooled /= pooled.sum()
+        order = np.argsort(-self._sum, kind="stable")
         best = int(order[0])
         ranked = {self.labels[number]: float(pooled[number]) for number in order}
-        return self.labels[best], float(pooled[best]), float(self._votes[best] / heard), ranked
+        group, group_confidence = next(iter(group_probabilities(ranked).items()))
+        agreement = float(self._votes[best] / heard)
+        return PooledAnswer(
+            self.labels[best], float(pooled[best]), group, min(group_confidence, 1.0), agreement, ranked
+        )

@@ -13,15 +13,16 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.recording import Classification, LabelledFrames
 from bacalhaunet.classify.recording_annotations import Stretches, annotated_metadata
 from bacalhaunet.classify.recording_output import JsonDocument, WriteBatch, label_writer
 from bacalhaunet.classify.recording_summary import RecordingSummary
-from bacalhaunet.cli.classify_signals import add_arguments, run_signals, wanted
+from bacalhaunet.cli.classify_progress import kept_progress, progress_line
+from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
@@ -86,13 +87,17 @@ def run(arguments: Namespace) -> None:
         frame_step=arguments.frame_step,
         normalization=arguments.normalization,
         scale=arguments.scale,
+        threads=arguments.threads,
     )
+    check_output(arguments.output, recording)
     with ExitStack() as outputs:
+        settings = vars(work.cutter.framing)
+        log = outputs.enter_context(kept_progress(arguments.output, engine, recording, settings))
         writers = [outputs.enter_context(_labels(arguments.output, work))] if arguments.output else []
         if arguments.json:
-            _run_json(work, writers)
+            _run_json(work, writers, log)
         else:
-            _run_table(work, writers)
+            _run_table(work, writers, log)
 
 
 def _network(name: str | None) -> str:
@@ -109,32 +114,30 @@ def _network(name: str | None) -> str:
     return max(shipped, key=lambda network: float(network.card["accuracy"])).name
 
 
-def _classified(work: Classification, writers: list[WriteBatch]) -> Iterator[LabelledFrames]:
+def _classified(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> Iterator[LabelledFrames]:
     """Yield the labelled frames once every writer has them, with progress on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("frames", total=len(work))
-        for batch in work.batches():
+    with progress_line("classifying", "frames", len(work)) as advance:
+        for batch in work.batches(log=log):
             for write in writers:
                 write(batch)
             yield batch
-            progress.advance(task, len(batch.starts))
+            advance(len(batch.starts))
 
 
-def _run_json(work: Classification, writers: list[WriteBatch]) -> None:
+def _run_json(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> None:
     # Spooled: a recording that turns out damaged half-way prints no half document.
     with tempfile.SpooledTemporaryFile(16 * 2**20, "w+", encoding="utf-8") as spool:
         document = JsonDocument(spool, work.recording.sample_rate)
-        for _ in _classified(work, [document.write, *writers]):
+        for _ in _classified(work, [document.write, *writers], log):
             pass
         document.finish(work.summary())
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout)
 
 
-def _run_table(work: Classification, writers: list[WriteBatch]) -> None:
+def _run_table(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> None:
     first: LabelledFrames | None = None
-    for batch in _classified(work, writers):
+    for batch in _classified(work, writers, log):
         first = first or batch
     assert first is not None  # a recording has one frame or more
     _print(first, work.summary())
@@ -155,7 +158,6 @@ def _labels(output: str, work: Classification) -> Iterator[WriteBatch]:
 
 @contextmanager
 def _annotations(path: Path, recording: Recording, work: Classification) -> Iterator[WriteBatch]:
-    annotated_metadata(recording, [], path)  # says at once if the output cannot be
     stretches = Stretches(work.engine.frame_length, len(recording))
     yield stretches.add
     write_text(path, annotated_metadata(recording, stretches.annotations(Path(work.engine.target).name), path))
@@ -177,6 +179,7 @@ def _print(first: LabelledFrames, summary: RecordingSummary) -> None:
     others = [f"{name} {100 * value:.1f} %" for name, value in list(summary.probabilities.items())[1:4]]
     console.print(
         f"[bold]{summary.label}[/bold], confidence {100 * summary.confidence:.1f} %, "
+        f"group {summary.group} {100 * summary.group_confidence:.1f} %, "
         f"{100 * summary.agreement:.0f} % of {summary.frames - summary.silent_frames} frames agree; "
         f"next: {', '.join(others)}",
         soft_wrap=True,

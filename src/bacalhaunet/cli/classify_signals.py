@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from argparse import BooleanOptionalAction
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.front_end.answers import (
     COLUMNS,
     NO_SIGNAL,
@@ -25,10 +26,11 @@ from bacalhaunet.classify.front_end.answers import (
     signal_annotations,
     signal_object,
 )
-from bacalhaunet.classify.front_end.classification import CaptureClassification, SignalAnswer
+from bacalhaunet.classify.front_end.classification import CaptureClassification, SignalAnswer, found_signals
 from bacalhaunet.classify.recording import LabelledFrames
 from bacalhaunet.classify.recording_annotations import annotated_metadata
-from bacalhaunet.classify.recording_output import frame_objects
+from bacalhaunet.classify.recording_output import JsonDocument
+from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import whole_file, write_text
@@ -66,49 +68,51 @@ def run_signals(arguments: Namespace, recording: Recording, engine: Engine) -> N
             where=str(recording.path),
             action="leave out --detect, --center, --bandwidth and --symbol-rate",
         )
-    _check_output(arguments.output, recording)
+    check_output(arguments.output, recording)
     # A centre says where the signal is; everything else can be set for signals that are looked for.
     detect = arguments.center is None if arguments.detect is None else arguments.detect
     settings = Frequencies(recording).settings(detect, arguments.center, arguments.bandwidth, arguments.symbol_rate)
-    work = CaptureClassification(
-        engine,
-        recording,
-        settings,
-        frame_step=arguments.frame_step,
-        normalization=arguments.normalization,
-        scale=arguments.scale,
-    )
-    if arguments.json:
-        _print_json(work, arguments.output)
-        return
-    answers = list(work.answers())
-    _write(arguments.output, answers, work)
-    _print_table(answers, recording)
+    framing = {name: getattr(arguments, name) for name in ("frame_step", "normalization", "scale")}
+    with kept_progress(arguments.output, engine, recording, vars(settings) | framing) as log:
+        with progress_line("looking for signals", "samples", len(recording)) as advance:
+            signals = found_signals(recording, settings, log, advance)
+        work = CaptureClassification(engine, recording, settings, signals=signals, **framing)
+        if arguments.json:
+            _print_json(work, arguments.output, log)
+        else:
+            answers = _answers(work, log)
+            _write(arguments.output, answers, work)
+            _print_table(answers, recording)
 
 
-def _print_json(work: CaptureClassification, output: str | None) -> None:
+def _answers(
+    work: CaptureClassification, log: FrameLog | None, write: Callable[[LabelledFrames, int], None] | None = None
+) -> list[SignalAnswer]:
+    """Classify all signals with progress on standard error."""
+    with progress_line("classifying", "frames", len(work)) as advance:
+
+        def done(number: int, batch: LabelledFrames) -> None:
+            if write is not None:
+                write(batch, number)
+            advance(len(batch.starts))
+
+        return list(work.answers(done, log))
+
+
+def _print_json(work: CaptureClassification, output: str | None, log: FrameLog | None) -> None:
     # Spooled: a capture that turns out damaged half-way prints no half document.
     with tempfile.SpooledTemporaryFile(16 * 2**20, "w+", encoding="utf-8") as spool:
-        between = '{"frames": ['
-
-        def write(number: int, batch: LabelledFrames) -> None:
-            nonlocal between
-            for frame in frame_objects(batch, work.recording.sample_rate):
-                spool.write(between + json.dumps(frame | {"signal": number}))
-                between = ",\n"
-
-        answers = list(work.answers(write))
-        if between != ",\n":
-            spool.write(between)
+        document = JsonDocument(spool, work.recording.sample_rate)
+        answers = _answers(work, log, document.write)
         objects = [signal_object(one, work.recording) for one in answers]
         summary = capture_summary(answers, work.recording, work.engine.target, work.engine.name)
-        spool.write(f'],\n"signals": {json.dumps(objects)},\n"summary": {json.dumps(summary)}}}\n')
+        document.finish_with(signals=objects, summary=summary)
         _write(output, answers, work)
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout)
 
 
-def _check_output(output: str | None, recording: Recording) -> None:
+def check_output(output: str | None, recording: Recording) -> None:
     """Say at once if the output cannot be."""
     if output is None:
         return
@@ -153,7 +157,7 @@ def _print_table(answers: Sequence[SignalAnswer], recording: Recording) -> None:
         console.print(f"{NO_SIGNAL}: {recording.path} holds noise alone", soft_wrap=True)
         return
     scale, name = (1e-3, "kHz") if recording.sample_rate else (1.0, unit.unit)
-    columns = ("samples", f"centre, {name}", f"bandwidth, {name}", "symbol rate", "SNR", "label", "probability")
+    columns = ("samples", f"centre, {name}", f"bandwidth, {name}", "symbol rate", "SNR", "label", "confidence", "group")
     table = Table(*columns, title=f"signals of {recording.path}", title_justify="left")
     for answer in answers:
         signal, summary = answer.signal, answer.summary
@@ -166,5 +170,6 @@ def _print_table(answers: Sequence[SignalAnswer], recording: Recording) -> None:
             "" if signal.snr_db is None else f"{signal.snr_db:.0f} dB",
             summary.label or "(silent)",
             f"{100 * summary.confidence:.1f} %",
+            f"{summary.group} {100 * summary.group_confidence:.1f} %" if summary.group else "",
         )
     console.print(table)

@@ -18,8 +18,19 @@ from bacalhaunet.data.recordings.sigmf_writer import Annotation
 NO_SIGNAL = "no signal"
 
 COLUMNS = (
-    *("start", "stop", "center", "bandwidth", "symbol_rate", "snr_db", "label", "confidence", "agreement", "frames"),
-    *("center_from", "symbol_rate_from", "time", "duration"),
+    *(
+        "start",
+        "stop",
+        "center",
+        "bandwidth",
+        "symbol_rate",
+        "snr_db",
+        "label",
+        "confidence",
+        "group",
+        "group_confidence",
+    ),
+    *("agreement", "frames", "center_from", "symbol_rate_from", "time", "duration"),
 )
 """What is written of a signal, before its probabilities."""
 
@@ -82,6 +93,8 @@ def signal_object(answer: SignalAnswer, recording: Recording) -> dict[str, Any]:
         "snr_db": signal.snr_db,
         "label": summary.label,
         "confidence": summary.confidence,
+        "group": summary.group,
+        "group_confidence": summary.group_confidence,
         "agreement": summary.agreement,
         "frames": summary.frames,
         "center_from": signal.center_from,
@@ -103,6 +116,8 @@ def capture_summary(answers: Sequence[SignalAnswer], recording: Recording, netwo
         "answer": pooled.label if pooled else NO_SIGNAL,
         "label": pooled.label if pooled else None,
         "confidence": pooled.confidence if pooled else 0.0,
+        "group": pooled.group if pooled else None,
+        "group_confidence": pooled.group_confidence if pooled else 0.0,
         "agreement": pooled.agreement if pooled else 0.0,
         "probabilities": pooled.probabilities if pooled else {},
         "signal": largest.number if largest else None,
@@ -126,6 +141,7 @@ def signal_annotations(answers: Sequence[SignalAnswer], recording: Recording, ne
         signal, summary = answer.signal, answer.summary
         half = signal.bandwidth / 2
         words = [f"confidence {summary.confidence:.3f}, {summary.frames} frames"]
+        words.append(f"group {summary.group} {summary.group_confidence:.3f}")
         if signal.symbol_rate is not None:
             words.append(f"symbol rate {unit.width(signal.symbol_rate):.6g} {unit.unit}")
         if signal.snr_db is not None:

@@ -8,12 +8,15 @@ for signal in found:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.ahead import ahead
+from bacalhaunet.classify.engines import cores
 from bacalhaunet.classify.front_end.burst_edges import burst_edges
 from bacalhaunet.classify.front_end.carrier import fine_carrier, symbols
 from bacalhaunet.classify.front_end.channel import Channel
@@ -71,11 +74,18 @@ class Signal:
     room: float | None = None
 
 
-def find_signals(recording: Recording, settings: FrontEndSettings | None = None) -> list[Signal]:
+def find_signals(
+    recording: Recording, settings: FrontEndSettings | None = None, progress: Callable[[int], None] | None = None
+) -> list[Signal]:
     """Return the signals of a capture by their start; an empty list if there is noise alone.
 
     Stretches with receiver settings of their own (SigMF captures) are looked at one by one; in less than 1152 samples
     nothing is found.
+
+    Args:
+        recording: The capture.
+        settings: What is set by hand.
+        progress: Gets the number of samples of each part that was looked through.
 
     Raises:
         MissingExtraError: If scipy is not installed.
@@ -84,14 +94,13 @@ def find_signals(recording: Recording, settings: FrontEndSettings | None = None)
     settings = settings or FrontEndSettings()
     if not settings.detect:
         return [_by_hand(recording, settings)]
-    found = []
+    found: list[Signal] = []
     for start, stop in stretches(recording):
         if stop - start < SHORTEST:
             continue
-        for region in regions(spectrogram(recording, start, stop)):
-            signal = _estimated(recording, region, settings)
-            if signal is not None:
-                found.append(signal)
+        places = regions(spectrogram(recording, start, stop, progress))
+        estimates = ahead((partial(_estimated, recording, place, settings) for place in places), cores())
+        found += [signal for signal in estimates if signal is not None]
     return [replace(signal, room=_room(signal, found)) for signal in found]
 
 

@@ -10,11 +10,15 @@ cell of time. White noise of power `\sigma^2` has `P = \sigma^2` in the mean, wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.ahead import ahead
+from bacalhaunet.classify.engines import cores
 from bacalhaunet.classify.front_end.scipy_extra import scipy_module
 from bacalhaunet.data.recordings.recording import Recording
 
@@ -70,20 +74,34 @@ def cell_length(count: int) -> int:
     return cell
 
 
-def spectrogram(recording: Recording, start: int, stop: int) -> Spectrogram:
-    """Return the spectrogram of samples ``start`` to ``stop - 1``, in bounded memory at any length.
+def spectrogram(
+    recording: Recording, start: int, stop: int, progress: Callable[[int], None] | None = None
+) -> Spectrogram:
+    """Return the spectrogram of samples ``start`` to ``stop - 1``, in bounded memory at any length, on all cores.
 
     There are 1152 samples or more; those left over after the last whole cell are left out.
+
+    Args:
+        recording: The capture.
+        start: First sample.
+        stop: The sample after the last.
+        progress: Gets the number of samples of each part that is done.
     """
     cell = cell_length(stop - start)
     cells = (stop - start - _HOP) // cell
     power = np.empty((cells, BINS), np.float32)
     step = max(1, _SAMPLES_AT_ONCE // cell)
-    for first in range(0, cells, step):
+
+    def part(first: int) -> int:
         last = min(first + step, cells)
         begin = start + first * cell
         # Half a segment more than the cells, so that every cell has all its segments.
         power[first:last] = _cells(recording.read(begin, start + last * cell + _HOP), cell, last - first)
+        return (last - first) * cell
+
+    for done in ahead((partial(part, first) for first in range(0, cells, step)), cores()):
+        if progress is not None:
+            progress(done)
     shared = float(np.dot(window()[_HOP:], window()[:_HOP]) / np.dot(window(), window())) ** 2
     return Spectrogram(power, start, cell, (cell // _HOP) / (1 + 2 * shared))
 

@@ -1,0 +1,99 @@
+"""The metadata of an ONNX file, read and written without the package onnx, which the core install lacks.
+
+An ONNX file is a protocol buffer: a run of fields, each a number with its wire type, then its value (the encoding:
+protobuf.dev/programming-guides/encoding; the numbers: onnx.proto3, ModelProto and StringStringEntryProto). Only the
+fields of the outermost message are walked over; the graph is one of them and is skipped as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bacalhaunet.errors import ModelFileError
+
+_METADATA, _KEY, _VALUE = 14, 1, 2
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+class _Field(NamedTuple):
+    number: int
+    value: bytes
+    start: int
+    stop: int
+
+
+def read_entries(model: bytes) -> dict[str, str]:
+    """Return the entries of ``metadata_props`` by their key; empty if the bytes are no ONNX model."""
+    try:
+        return dict(_entry(field.value) for field in _fields(model) if field.number == _METADATA)
+    except (ValueError, IndexError):
+        return {}  # whoever loads the graph says what is wrong with it
+
+
+def with_entry(model: bytes, key: str, value: str) -> bytes:
+    """Return a model with an entry of ``metadata_props`` set, every other byte as it was.
+
+    Raises:
+        ModelFileError: If the bytes are no ONNX model.
+    """
+    try:
+        kept = [
+            model[field.start : field.stop]
+            for field in _fields(model)
+            if field.number != _METADATA or _entry(field.value)[0] != key
+        ]
+    except (ValueError, IndexError) as error:
+        raise ModelFileError(f"not a readable ONNX file: {error}", action="export or copy it again") from error
+    pair = _written(_KEY, key.encode()) + _written(_VALUE, value.encode())
+    return b"".join([*kept, _written(_METADATA, pair)])
+
+
+def _entry(value: bytes) -> tuple[str, str]:
+    parts = {field.number: field.value.decode() for field in _fields(value)}
+    return parts.get(_KEY, ""), parts.get(_VALUE, "")
+
+
+def _fields(message: bytes) -> Iterator[_Field]:
+    place = 0
+    while place < len(message):
+        start = place
+        tag, place = _varint(message, place)
+        number, kind = tag >> 3, tag & 7
+        size = {_FIXED64: 8, _FIXED32: 4}.get(kind, 0)
+        if kind == _BYTES:
+            size, place = _varint(message, place)
+        elif kind == _VARINT:
+            _, place = _varint(message, place)
+        elif kind not in (_FIXED64, _FIXED32):
+            raise ValueError(f"wire type {kind} at byte {start}")
+        stop = place + size
+        if stop > len(message):
+            raise ValueError(f"a field of {size} bytes at byte {start}, beyond the end")
+        # The graph's bytes are not copied: only metadata are looked at.
+        small = number == _METADATA or size < 1 << 16
+        yield _Field(number, message[place:stop] if small else b"", start, stop)
+        place = stop
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if not byte & 0x80:
+            return value, place
+        if shift > 63:
+            raise ValueError(f"a number of more than 64 bits at byte {place}")
+
+
+def _written(number: int, value: bytes) -> bytes:
+    """Return a field of bytes in protocol buffer encoding."""
+    head, rest = bytearray(), len(value)
+    for part in (number << 3 | _BYTES, rest):
+        while part > 0x7F:
+            head.append(part & 0x7F | 0x80)
+            part >>= 7
+        head.append(part)
+    return bytes(head) + value
