@@ -15,14 +15,16 @@ class Command(NamedTuple):
 
 # Each module has ``build(parser)``, which adds its arguments to a jsonargparse parser, and ``run(arguments)``.
 COMMANDS: dict[str, Command] = {
-    "models": Command("bacalhaunet.cli.models", "list the networks by name, with their score and accuracy", "train"),
+    "models": Command("bacalhaunet.cli.models", "list the networks by name, or show the card of one"),
     "cost": Command("bacalhaunet.cli.cost", "the challenge's inference cost score, layer by layer", "train"),
     "twin": Command("bacalhaunet.cli.twin", "make, show and judge the twin of RadioML 2018.01A", "train"),
     "data": Command("bacalhaunet.cli.data", "check a RadioML 2018.01A file", "train"),
     "train": Command("bacalhaunet.cli.train", "train a network", "train"),
     "prune": Command("bacalhaunet.cli.prune", "prune a trained network step by step", "train"),
+    "compress": Command("bacalhaunet.cli.compress", "take a network to a target score or a least accuracy", "train"),
     "search": Command("bacalhaunet.cli.search", "search for networks of high accuracy and low score", "train"),
     "evaluate": Command("bacalhaunet.cli.evaluate", "accuracy of a network on a RadioML file", "train"),
+    "calibrate": Command("bacalhaunet.cli.calibrate", "make a network's probabilities honest", "train"),
     "export": Command("bacalhaunet.cli.export", "write a network as QONNX or QCDQ", "train"),
     "compile": Command("bacalhaunet.cli.compile", "a network as integers: shown, or written as portable C", "train"),
     "bench": Command("bacalhaunet.cli.bench", "the speed of every engine on this machine"),

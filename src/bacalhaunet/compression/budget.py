@@ -50,6 +50,12 @@ def charged_score(spec: NetworkSpec, masks: Mapping[str, Tensor]) -> float:
     return sum(price * int(masks[name].sum()) for name, price in marginal_scores(spec).items())
 
 
+def least_score(spec: NetworkSpec, pattern: Pattern = "single") -> float:
+    """Return the score with the smallest group of each layer alone; no pruning goes below it."""
+    members = groups(spec, pattern)
+    return sum(int(members[n].flatten().bincount().min()) * price for n, price in marginal_scores(spec).items())
+
+
 def groups(spec: NetworkSpec, pattern: Pattern) -> dict[str, Tensor]:
     """Return the number of the group that each weight is kept or cut with, by layer, int64 of the weight's shape."""
     return {layer.name: _layer_groups(_shape(layer), layer.kind, pattern) for layer in spec.layers()}

@@ -1,0 +1,166 @@
+"""Bits per layer: which quantizer can lose a bit for the least loss per score saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.compression.measure import mean_loss
+from bacalhaunet.cost.analytic import spec_cost
+from bacalhaunet.cost.nonzero import nonzero_weights
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.models.layers import Quantizer
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import calibrate, transfer_state
+
+Path = tuple[str | int, ...]
+"""Place of a number of bits in ``NetworkSpec.to_dict()``."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Numbers of bits that must be lowered together, because one quantizer serves two tensors.
+
+    Attributes:
+        paths: Their places in the specification.
+        bits: What they are now.
+    """
+
+    paths: tuple[Path, ...]
+    bits: int
+
+    @property
+    def name(self) -> str:
+        """Name it by its first place, as in ``blocks.2.depthwise_weight_bits``."""
+        return ".".join(map(str, self.paths[0]))
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What lowering one knob by a bit would do.
+
+    Attributes:
+        knob: The knob.
+        spec: The specification with it lowered.
+        saved: Score saved, above 0.
+        loss: Mean loss of the network with it lowered, not trained after.
+    """
+
+    knob: Knob
+    spec: NetworkSpec
+    saved: float
+    loss: float
+
+
+def bit_knobs(spec: NetworkSpec) -> list[Knob]:
+    """Return every number of bits of a network; those of a shared quantizer are one knob."""
+    plain = spec.to_dict()
+    places = list(_places(plain, ()))
+    leader = {path: path for path in places}
+    for index, (block, stream) in enumerate(zip(spec.blocks, spec.streams(), strict=False)):
+        if index and block.shares_quantizer(stream):
+            before, own = _output(spec, index - 1), ("blocks", index, "pointwise_activation_bits")
+            found = leader[before]
+            leader[own] = found
+    groups: dict[Path, list[Path]] = {}
+    for path in places:
+        groups.setdefault(leader[path], []).append(path)
+    return [Knob(tuple(paths), _value(plain, paths[0])) for paths in groups.values()]
+
+
+def with_knob(spec: NetworkSpec, knob: Knob, bits: int) -> NetworkSpec:
+    """Return ``spec`` with another number of bits at a knob.
+
+    Raises:
+        SpecError: If the number is not allowed.
+    """
+    plain = spec.to_dict()
+    for path in knob.paths:
+        place: Any = plain
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = bits
+    return NetworkSpec.from_dict(plain)
+
+
+def lowered_network(spec: NetworkSpec, other: nn.Module, frames: Tensor) -> nn.Module:
+    """Build ``spec`` with the weights of a network of other bits; quantizers with other bits are set on ``frames``.
+
+    Args:
+        spec: What to build.
+        other: The network of other bits; it is not changed.
+        frames: float32 (batch, 2, length).
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(spec)
+    transfer_state(network, other.state_dict())
+    known = {name: m.bits for name, m in other.named_modules() if isinstance(m, Quantizer)}
+    changed = {n for n, m in network.named_modules() if isinstance(m, Quantizer) and known.get(n) != m.bits}
+    if changed:
+        calibrate(network, frames, changed)
+    return network.eval()
+
+
+def lowerings(
+    network: nn.Module, spec: NetworkSpec, validation: Sequence[Batch], frames: Tensor, least_bits: int
+) -> list[Lowering]:
+    """Measure what every knob above ``least_bits`` would do if it lost a bit.
+
+    Args:
+        network: The network; it is not changed.
+        spec: Its specification.
+        validation: Frames the loss is measured on.
+        frames: float32 (batch, 2, length), to set quantizers on.
+        least_bits: Fewest bits anywhere.
+    """
+    counts = nonzero_weights(network, spec)
+    now, found = spec_cost(spec, counts).score, []
+    for knob in bit_knobs(spec):
+        if knob.bits <= least_bits:
+            continue
+        lower = with_knob(spec, knob, knob.bits - 1)
+        saved = now - spec_cost(lower, counts).score
+        if saved > 0:
+            loss = mean_loss(lowered_network(lower, network, frames), validation)
+            found.append(Lowering(knob, lower, saved, loss))
+    return found
+
+
+def cheapest_lowering(found: Sequence[Lowering], loss: float) -> Lowering:
+    """Return the lowering with the least loss added per score saved; of those that add none, the one that saves most.
+
+    Args:
+        found: What could be done, something at least.
+        loss: The loss now.
+    """
+    return min(found, key=lambda one: (max(0.0, one.loss - loss) / one.saved, -one.saved))
+
+
+def _places(values: Any, path: Path) -> list[Path]:
+    if isinstance(values, dict):
+        return [place for key, value in values.items() for place in _places(value, (*path, key))]
+    if isinstance(values, list | tuple):
+        return [place for index, value in enumerate(values) for place in _places(value, (*path, index))]
+    is_bits = isinstance(values, int) and str(path[-1]).split("_")[-1] == "bits"
+    return [path] if is_bits else []
+
+
+def _output(spec: NetworkSpec, index: int) -> Path:
+    """Return the place of the bits of a block's output."""
+    block, stream = spec.blocks[index], spec.streams()[index]
+    has_sum = getattr(block, "has_sum", None)
+    if has_sum is not None and has_sum(stream):
+        return ("blocks", index, "sum_bits")
+    name = "pointwise_activation_bits" if hasattr(block, "pointwise_activation_bits") else "activation_bits"
+    return ("blocks", index, name)
+
+
+def _value(plain: Any, path: Path) -> int:
+    for step in path:
+        plain = plain[step]
+    return int(plain)

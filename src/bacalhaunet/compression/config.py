@@ -1,0 +1,144 @@
+"""Settings of a compression. One YAML file holds them all; dotted overrides change one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from bacalhaunet.compression.score_pruning import ScorePruningConfig
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class AllocationConfig:
+    """The search for the bits of each layer, after the last uniform step.
+
+    Attributes:
+        factor: Bits are lowered one by one until the score is at most this times what it was; 1 leaves them.
+        least_bits: Fewest bits anywhere.
+        frames: Validation frames that each lowering's loss is measured on.
+    """
+
+    factor: float = 0.85
+    least_bits: int = 3
+    frames: int = 2048
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not (0 < self.factor <= 1 and 2 <= self.least_bits <= 8 and self.frames >= 1):
+            raise ConfigError(
+                f"allocation.factor is {self.factor}, least_bits {self.least_bits}, frames {self.frames}",
+                allowed="above 0 and at most 1; 2 to 8; 1 or more",
+            )
+
+
+@dataclass(frozen=True)
+class CompressConfig:
+    """The road from a network to a cheap one. One of ``target_score`` and ``min_accuracy`` is given.
+
+    Attributes:
+        network: A name of the catalog, a specification (YAML or JSON), a saved model or the name of a shipped one.
+            One without weights is trained first.
+        target_score: Score to reach.
+        min_accuracy: Validation accuracy to keep, 0 to 1: bits and weights go while the accuracy stays.
+        bits: Bits of weights, activations and sums, one uniform step after another; those above what the network has
+            are passed over. Empty leaves the bits.
+        input_bits: Bits of the input in those steps.
+        shared_sums: Whether both inputs of a residual sum go through one quantizer from those steps on.
+        allocation: The search for the bits of each layer.
+        pruning: How weights are pruned to the target.
+        prune_factor: With ``min_accuracy``: score of a pruning over that of the one before.
+        start_epochs: Epochs of the first training of a network without weights.
+        bits_epochs: Epochs after every change of bits.
+        prune_epochs: Epochs of a pruning, fine-tuning included.
+        norm_batches: Training batches that BatchNorm statistics are estimated on in the end; 0 leaves them.
+        distillation: A teacher for all trainings; None learns from the labels alone.
+        optimizer: Adam and its schedule, for every training.
+        data: Where frames come from.
+        batch_size: Frames of a batch.
+        seed: Decides frames and drawn weights. Every training of the road has its own frames.
+        checkpoint_every_steps: Steps between two checkpoints to resume from.
+        threads: Threads of torch; 0 leaves torch's choice.
+        accelerator: Where to train, in Lightning's words.
+    """
+
+    network: str = "bacalhaunet"
+    target_score: float | None = None
+    min_accuracy: float | None = None
+    bits: tuple[int, ...] = (6, 5)
+    input_bits: int = 8
+    shared_sums: bool = True
+    allocation: AllocationConfig = field(default_factory=AllocationConfig)
+    pruning: ScorePruningConfig = field(default_factory=ScorePruningConfig)
+    prune_factor: float = 0.8
+    start_epochs: int = 10
+    bits_epochs: int = 5
+    prune_epochs: int = 10
+    norm_batches: int = 20
+    distillation: DistillationConfig | None = None
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"))
+    data: DataConfig = field(default_factory=DataConfig)
+    batch_size: int = 1024
+    seed: int = 1
+    checkpoint_every_steps: int = 100
+    threads: int = 0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the ranges; those of training are checked by ``training``."""
+        object.__setattr__(self, "bits", tuple(self.bits))
+        if (self.target_score is None) == (self.min_accuracy is None):
+            raise ConfigError(
+                f"the target score is {self.target_score} and the least accuracy {self.min_accuracy}",
+                allowed="one of the two",
+                action="pass --target-score or --min-accuracy",
+            )
+        for name, high in (("target_score", float("inf")), ("min_accuracy", 1.0), ("prune_factor", 0.99)):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= high:
+                raise ConfigError(f"{name} is {value!r}", allowed=f"above 0, at most {high}")
+        if not all(2 <= bits <= 8 for bits in (*self.bits, self.input_bits)):
+            raise ConfigError(f"bits are {list(self.bits)}, of the input {self.input_bits}", allowed="2 to 8")
+        if self.norm_batches < 0:
+            raise ConfigError(f"norm_batches is {self.norm_batches}", allowed="0 or more")
+        for epochs in (self.start_epochs, self.bits_epochs, self.prune_epochs):
+            self.training(self.network, epochs)
+
+    def training(self, network: str, epochs: int, number: int = 0) -> TrainConfig:
+        """Return the settings of training ``number`` of the road; each has frames of its own."""
+        return TrainConfig(
+            network=network,
+            optimizer=self.optimizer,
+            data=self.data,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            seed=(self.seed + 1000 * number) % 2**31,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+            threads=self.threads,
+            accelerator=self.accelerator,
+            distillation=self.distillation,
+        )
+
+    def uniform(self, bits: int) -> BitsConfig:
+        """Return the bits of one uniform step."""
+        return BitsConfig(bits, bits, self.input_bits, bits, self.shared_sums)
+
+    def with_target(self, score: float) -> CompressConfig:
+        """Return the same road to a target score."""
+        return replace(self, target_score=score, min_accuracy=None)
+
+    def to_yaml(self) -> str:
+        """Return every setting as YAML; ``compress --config`` takes it back."""
+        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
