@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     "compile": Command("bacalhaunet.cli.compile", "a network as integers: shown, or written as portable C", "train"),
     "bench": Command("bacalhaunet.cli.bench", "the speed of every engine on this machine"),
     "classify": Command("bacalhaunet.cli.classify", "name the modulation of a recording"),
+    "listen": Command("bacalhaunet.cli.listen", "name the modulations of a live stream", "live"),
     "ship": Command("bacalhaunet.cli.ship", "measure a trained network and put it into the package", "train"),
     "report": Command("bacalhaunet.cli.report", "a web page about a run", "train"),
     "reproduce": Command(

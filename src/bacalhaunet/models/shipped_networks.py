@@ -39,14 +39,14 @@ class ShippedNetwork:
     onnx: Path
 
 
-def shipped_networks(folder: Path = FOLDER) -> dict[str, ShippedNetwork]:
-    """Return the networks in ``folder`` by name, in alphabetical order.
+def shipped_networks(folder: Path | None = None) -> dict[str, ShippedNetwork]:
+    """Return the networks in ``folder`` (the package's if None) by name, in alphabetical order.
 
     Raises:
         ModelFileError: If a card is damaged or the files it belongs to are missing.
     """
     found = {}
-    for card in sorted(folder.glob("*.json")):
+    for card in sorted((folder or FOLDER).glob("*.json")):
         try:
             values = json.loads(card.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -61,8 +61,8 @@ def shipped_networks(folder: Path = FOLDER) -> dict[str, ShippedNetwork]:
     return found
 
 
-def find_shipped(name: str, folder: Path = FOLDER) -> ShippedNetwork:
-    """Return the shipped network called ``name``.
+def find_shipped(name: str, folder: Path | None = None) -> ShippedNetwork:
+    """Return the shipped network called ``name``, from the package's folder if none is given.
 
     Raises:
         ModelFileError: If there is none; the message lists those there are.
