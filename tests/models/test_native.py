@@ -9,10 +9,14 @@ from hypothesis import strategies as st  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from bacalhaunet.models import fake_quant  # noqa: E402
+from bacalhaunet.models import network as network_module  # noqa: E402
 from bacalhaunet.models.catalog import find_spec  # noqa: E402
+from bacalhaunet.models.fused import fused_separable  # noqa: E402
 from bacalhaunet.models.layers import compute_plainly, on_one_row  # noqa: E402
 from bacalhaunet.models.native import build, functions  # noqa: E402
 from bacalhaunet.models.network import build_network  # noqa: E402
+from bacalhaunet.models.separable_block import SeparableBlock  # noqa: E402
+from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
 
 pytestmark = pytest.mark.skipif(build.kernels() is None, reason="needs a C compiler with OpenMP")
 
@@ -181,3 +185,76 @@ def test_a_compiler_that_fails_is_as_none(monkeypatch, tmp_path):
     finally:
         monkeypatch.undo()
         build.kernels.cache_clear()
+
+
+def block_gradients(monkeypatch, spec, *, fused):
+    """Loss, gradients and state after one step of a network, its blocks computed as one or part by part."""
+    if not fused:
+        monkeypatch.setattr(network_module, "fused_separable", lambda block, signal: None)
+    torch.manual_seed(4)
+    network = build_network(spec)
+    frames = torch.randn((6, 2, spec.frame_length), generator=torch.Generator().manual_seed(1))
+    frames.requires_grad_()
+    loss = functional.cross_entropy(network(frames), torch.arange(6) % spec.classes)
+    loss.backward()
+    gradients = {name: p.grad for name, p in network.named_parameters()} | {"frames": frames.grad}
+    monkeypatch.undo()
+    return float(loss.detach()), gradients, network.state_dict()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((2, 4, 8, 16, 24, 40)),
+            st.sampled_from((1, 3, 9, 12, 21)),
+            st.integers(1, 3),
+            st.integers(1, 2),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.sampled_from((None, 3, 6)),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from((64, 100, 257)),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_a_block_computed_as_one_equals_its_parts(blocks, bits, sums, shared, length):
+    spec = NetworkSpec(
+        blocks=tuple(
+            SeparableBlock(kernel=kernel | 1, stride=stride, channels=channels, dilation=dilation)
+            for channels, kernel, stride, dilation in blocks
+        ),
+        frame_length=length,
+    )
+    if bits is not None:
+        spec = spec.quantized(bits, bits, sum_bits=bits if sums else None, shared_sums=shared)
+    with pytest.MonkeyPatch.context() as patch:
+        loss, gradients, state = block_gradients(patch, spec, fused=True)
+        expected_loss, expected, expected_state = block_gradients(patch, spec, fused=False)
+    assert loss == pytest.approx(expected_loss, rel=1e-4 if bits is None else 1e-2)
+    for name, value in expected_state.items():
+        torch.testing.assert_close(state[name], value, rtol=1e-4, atol=1e-4, msg=name)
+    assert [name for name, value in gradients.items() if value is None] == [
+        name for name, value in expected.items() if value is None
+    ]
+    whole = {name: value for name, value in expected.items() if value is not None}
+    largest = max(float(value.norm()) for value in whole.values())
+    for name, value in whole.items():
+        # A value on the border between two levels may fall on either side; float networks have no such borders.
+        size = float(value.norm()) + 0.01 if bits is None else largest
+        assert float((gradients[name] - value).norm()) < (1e-3 if bits is None else 0.2) * size, name
+
+
+@pytest.mark.parametrize("bits", [None, 5])
+def test_blocks_are_computed_as_one_where_they_can_be(bits, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        network_module,
+        "fused_separable",
+        lambda block, signal: asked.append(fused_separable(block, signal)) or asked[-1],
+    )
+    network = build_network(find_spec("bacalhaunet").quantized(bits, bits, sum_bits=bits))
+    network(torch.randn(2, 2, 1024))
+    assert len(asked) == 5
+    assert all(out is not None for out in asked)

@@ -59,6 +59,10 @@ def _convolve(layer: nn.Conv1d, signal: Tensor, weight: Tensor) -> Tensor:
 class FloatConvolution(_Switch, nn.Conv1d):
     """A 1-D convolution over (batch, channels, length) or (batch, channels, 1, length)."""
 
+    def training_weight(self) -> Tensor:
+        """Return the weights that training convolves with."""
+        return self.weight
+
     def forward(self, signal: Tensor) -> Tensor:
         """Convolve."""
         return _convolve(self, signal, self.weight)
@@ -80,6 +84,10 @@ class _FastWeights(_Switch):
 
 class QuantConvolution(_FastWeights, qnn.QuantConv1d):
     """``FloatConvolution`` with quantized weights."""
+
+    def training_weight(self) -> Tensor:
+        """Return the weights that training convolves with."""
+        return self.quantized_weight()
 
     def forward(self, signal: Tensor) -> Tensor:
         """Convolve with quantized weights."""

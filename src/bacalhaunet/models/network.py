@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bacalhaunet.models.blocks import Block, ConvBlock, InvertedResidualBlock, SeparableBlock
+from bacalhaunet.models.fused import fused_separable
 from bacalhaunet.models.layer_info import Stream
 from bacalhaunet.models.layers import (
     Activation,
@@ -76,6 +77,9 @@ class Separable(nn.Module):
         """Compute the block."""
         if self.shares:
             signal = self.shared_quantizer(signal)
+        whole = fused_separable(self, signal)
+        if whole is not None:
+            return whole
         between = self.depthwise_activation.after_norm(self.depthwise_norm, self.depthwise(signal))
         out: Tensor = self.pointwise_activation.after_norm(self.pointwise_norm, self.pointwise(between))
         if self.shares:

@@ -12,7 +12,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("training.c")
+FOLDER = Path(__file__).parent
+SOURCES = ("training.c", "separable.c", "separable_backward.c")
+HEADERS = ("rows.h", "depthwise.h", "separable.h")
 SWITCH = "BACALHAUNET_NATIVE_TRAINING"
 """Environment variable; 0 keeps the kernels out and trains with torch alone, which computes the same."""
 
@@ -59,13 +61,14 @@ def _cache_folder() -> Path:
 
 
 def _key(compiler: str) -> str:
-    """Name what the result depends on: source, compiler, flags and processor."""
+    """Name what the result depends on: sources, compiler, flags and processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     except OSError:
         processor = platform.processor()
-    parts = [SOURCE.read_bytes(), compiler.encode(), " ".join(_FLAGS).encode(), processor.encode()]
+    files = [(FOLDER / name).read_bytes() for name in (*SOURCES, *HEADERS)]
+    parts = [*files, compiler.encode(), " ".join(_FLAGS).encode(), processor.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
@@ -73,6 +76,7 @@ def _compile(compiler: str, library: Path) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         made = Path(folder) / library.name
-        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", str(SOURCE), "-o", str(made), "-lm"]
+        sources = [str(FOLDER / name) for name in SOURCES]
+        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", *sources, "-o", str(made), "-lm"]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         made.replace(library)

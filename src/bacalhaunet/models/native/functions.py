@@ -40,21 +40,21 @@ def applies_to(signal: Tensor) -> bool:
     )
 
 
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     library = kernels()
     assert library is not None
     return library
 
 
-def _at(tensor: Tensor) -> ctypes.c_void_p:
+def address(tensor: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def _threads() -> ctypes.c_int:
+def thread_count() -> ctypes.c_int:
     return ctypes.c_int(torch.get_num_threads())
 
 
-def _signal(batch: int, channels: int, length: int) -> Tensor:
+def signal_tensor(batch: int, channels: int, length: int) -> Tensor:
     return torch.empty((batch, channels, 1, length), memory_format=torch.channels_last)
 
 
@@ -62,7 +62,7 @@ def _laid_out(gradient: Tensor) -> Tensor:
     return gradient.contiguous(memory_format=torch.channels_last)
 
 
-def _memory_checked(status: int) -> None:
+def checked(status: int) -> None:
     if status:
         raise MemoryError("no memory for the partial sums of a training kernel")
 
@@ -77,8 +77,8 @@ class _Depthwise(torch.autograd.Function):
         kernel = taps.shape[0]
         length_out = (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         shape = _DepthwiseShape(batch, length, length_out, channels, kernel, stride, padding, dilation)
-        out = _signal(batch, channels, length_out)
-        _library().depthwise_forward(ctypes.byref(shape), _at(signal), _at(taps), _at(out), _threads())
+        out = signal_tensor(batch, channels, length_out)
+        library().depthwise_forward(ctypes.byref(shape), address(signal), address(taps), address(out), thread_count())
         ctx.save_for_backward(signal, taps)
         ctx.shape, ctx.weight_shape = shape, weight.shape
         return out
@@ -90,11 +90,15 @@ class _Depthwise(torch.autograd.Function):
         to_signal = to_weight = None
         if ctx.needs_input_grad[0]:
             to_signal = torch.empty_like(signal)
-            _library().depthwise_backward_input(shape, _at(gradient), _at(taps), _at(to_signal), _threads())
+            library().depthwise_backward_input(
+                shape, address(gradient), address(taps), address(to_signal), thread_count()
+            )
         if ctx.needs_input_grad[1]:
             to_taps = torch.empty_like(taps)
-            _memory_checked(
-                _library().depthwise_backward_weight(shape, _at(signal), _at(gradient), _at(to_taps), _threads())
+            checked(
+                library().depthwise_backward_weight(
+                    shape, address(signal), address(gradient), address(to_taps), thread_count()
+                )
             )
             to_weight = to_taps.t().reshape(ctx.weight_shape)
         return to_signal, to_weight, None, None, None
@@ -108,7 +112,7 @@ class _Pointwise(torch.autograd.Function):
         batch, inputs, _, length = signal.shape
         matrix = weight.reshape(-1, inputs)
         outputs = matrix.shape[0]
-        out = _signal(batch, outputs, length)
+        out = signal_tensor(batch, outputs, length)
         turned = matrix.t().contiguous()
         _product(signal, turned, out, batch * length)
         ctx.save_for_backward(signal, matrix)
@@ -128,8 +132,10 @@ class _Pointwise(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             turned = torch.empty((inputs, outputs))
             rows = ctypes.c_int64(batch * length)
-            _memory_checked(
-                _library().outer(_at(signal), _at(gradient), _at(turned), rows, inputs, outputs, _threads())
+            checked(
+                library().outer(
+                    address(signal), address(gradient), address(turned), rows, inputs, outputs, thread_count()
+                )
             )
             to_weight = turned.t().reshape(ctx.weight_shape)
         return to_signal, to_weight
@@ -137,7 +143,9 @@ class _Pointwise(torch.autograd.Function):
 
 def _product(signal: Tensor, matrix: Tensor, out: Tensor, rows: int) -> None:
     inputs, outputs = matrix.shape
-    _library().product(_at(signal), _at(matrix), _at(out), ctypes.c_int64(rows), inputs, outputs, _threads())
+    library().product(
+        address(signal), address(matrix), address(out), ctypes.c_int64(rows), inputs, outputs, thread_count()
+    )
 
 
 class _NormActivation(torch.autograd.Function):
@@ -148,9 +156,14 @@ class _NormActivation(torch.autograd.Function):
         batch, channels, _, length = signal.shape
         rows = batch * length
         moments = torch.empty((2, channels), dtype=torch.float64)
-        _memory_checked(
-            _library().statistics(
-                _at(signal), _at(moments[0]), _at(moments[1]), ctypes.c_int64(rows), channels, _threads()
+        checked(
+            library().statistics(
+                address(signal),
+                address(moments[0]),
+                address(moments[1]),
+                ctypes.c_int64(rows),
+                channels,
+                thread_count(),
             )
         )
         mean, variance = moments[0].float(), (moments[1] / rows).float()
@@ -161,10 +174,17 @@ class _NormActivation(torch.autograd.Function):
         out = torch.empty_like(signal)
         ctx.step = 0.0 if scale is None else float(scale.detach())
         ctx.rows, ctx.high, ctx.scale_shape = rows, high, None if scale is None else scale.shape
-        _library().activate(
-            _at(signal), _at(slope), _at(shift), _at(out), ctypes.c_int64(rows), channels, ctypes.c_float(ctx.step),
-            ctypes.c_float(high), _threads(),
-        )  # fmt: skip
+        library().activate(
+            address(signal),
+            address(slope),
+            address(shift),
+            address(out),
+            ctypes.c_int64(rows),
+            channels,
+            ctypes.c_float(ctx.step),
+            ctypes.c_float(high),
+            thread_count(),
+        )
         ctx.save_for_backward(signal, slope, shift, mean.contiguous(), inverse.contiguous())
         return out
 
@@ -175,15 +195,15 @@ class _NormActivation(torch.autograd.Function):
         channels, rows = signal.shape[1], ctypes.c_int64(ctx.rows)
         step, high = ctypes.c_float(ctx.step), ctypes.c_float(ctx.high)
         sums, to_step = torch.empty((2, channels), dtype=torch.float64), ctypes.c_double()
-        fixed = (_at(signal), _at(gradient), _at(slope), _at(shift), _at(mean), _at(inverse))
-        _memory_checked(
-            _library().activate_backward_sums(
-                *fixed, _at(sums), ctypes.byref(to_step), rows, channels, step, high, _threads()
+        fixed = (address(signal), address(gradient), address(slope), address(shift), address(mean), address(inverse))
+        checked(
+            library().activate_backward_sums(
+                *fixed, address(sums), ctypes.byref(to_step), rows, channels, step, high, thread_count()
             )
         )
         means, out = (sums / ctx.rows).float(), torch.empty_like(signal)
-        _library().activate_backward(
-            *fixed, _at(means[0]), _at(means[1]), _at(out), rows, channels, step, high, _threads()
+        library().activate_backward(
+            *fixed, address(means[0]), address(means[1]), address(out), rows, channels, step, high, thread_count()
         )
         to_scale = None if ctx.scale_shape is None else torch.full(ctx.scale_shape, to_step.value)
         return out, None, sums[1].float(), sums[0].float(), to_scale, None
@@ -207,7 +227,7 @@ class _Quantize(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
         out = torch.empty_like(values)
         ctx.numbers = [ctypes.c_float(value) for value in (float(scale.detach()), low, high)]
-        _library().quantize(_at(values), _at(out), ctypes.c_int64(values.numel()), *ctx.numbers, _threads())
+        library().quantize(address(values), address(out), ctypes.c_int64(values.numel()), *ctx.numbers, thread_count())
         ctx.save_for_backward(values)
         ctx.scale_shape = scale.shape
         return out
@@ -216,8 +236,13 @@ class _Quantize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (values,) = ctx.saved_tensors
         gradient, out = _laid_out(gradient), torch.empty_like(values)
-        to_scale = _library().quantize_backward(
-            _at(values), _at(gradient), _at(out), ctypes.c_int64(values.numel()), *ctx.numbers, _threads()
+        to_scale = library().quantize_backward(
+            address(values),
+            address(gradient),
+            address(out),
+            ctypes.c_int64(values.numel()),
+            *ctx.numbers,
+            thread_count(),
         )
         return out, torch.full(ctx.scale_shape, to_scale), None, None
 

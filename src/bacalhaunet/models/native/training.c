@@ -11,13 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDTH 8
-/* Written so that a value that is not a number stays one. */
-#define ATLEAST(x, low) ((x) < (low) ? (low) : (x))
-#define ATMOST(x, high) ((x) > (high) ? (high) : (x))
-typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
-#define AT(p) (*(const vec *)(p))
-#define TO(p) (*(vec *)(p))
+#include "rows.h"
 
 typedef struct {
     int batch, length_in, length_out, channels, kernel, stride, padding, dilation;
@@ -199,83 +193,14 @@ int depthwise_backward_weight(const depthwise_shape *s, const float *x, const fl
     return 0;
 }
 
-/* y[r][o] = sum_i x[r][i] w[i][o] for four rows and eight times `blocks` outputs. */
-#define ROWS 4
-static inline __attribute__((always_inline)) void product_block(
-    const float *x, const float *w, float *y, int inputs, int outputs, const int blocks) {
-    vec sum[ROWS][3];
-    for (int r = 0; r < ROWS; r++)
-        for (int j = 0; j < blocks; j++) sum[r][j] = (vec){0};
-    for (int i = 0; i < inputs; i++) {
-        for (int j = 0; j < blocks; j++) {
-            vec weight = AT(w + (size_t)i * outputs + j * WIDTH);
-            for (int r = 0; r < ROWS; r++) sum[r][j] += weight * x[(size_t)r * inputs + i];
-        }
-    }
-    for (int r = 0; r < ROWS; r++)
-        for (int j = 0; j < blocks; j++) TO(y + (size_t)r * outputs + j * WIDTH) = sum[r][j];
-}
-
 /* y = x w with x (rows, inputs), w (inputs, outputs). */
 void product(const float *x, const float *w, float *y, int64_t rows, int inputs, int outputs, int threads) {
-    int64_t groups = rows / ROWS;
+    int64_t tile = 128, tiles = (rows + tile - 1) / tile;
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t group = 0; group < groups; group++) {
-        const float *from = x + group * ROWS * inputs;
-        float *to = y + group * ROWS * outputs;
-        int o = 0;
-        for (; o + 3 * WIDTH <= outputs; o += 3 * WIDTH) product_block(from, w + o, to + o, inputs, outputs, 3);
-        for (; o + WIDTH <= outputs; o += WIDTH) product_block(from, w + o, to + o, inputs, outputs, 1);
-        for (; o < outputs; o++)
-            for (int r = 0; r < ROWS; r++) {
-                float sum = 0;
-                for (int i = 0; i < inputs; i++) sum += from[(size_t)r * inputs + i] * w[(size_t)i * outputs + o];
-                to[(size_t)r * outputs + o] = sum;
-            }
+    for (int64_t t = 0; t < tiles; t++) {
+        int64_t begin = t * tile, count = begin + tile <= rows ? tile : rows - begin;
+        product_rows(x + begin * inputs, w, y + begin * outputs, count, inputs, outputs);
     }
-    for (int64_t r = groups * ROWS; r < rows; r++)
-        for (int o = 0; o < outputs; o++) {
-            float sum = 0;
-            for (int i = 0; i < inputs; i++) sum += x[r * inputs + i] * w[(size_t)i * outputs + o];
-            y[r * outputs + o] = sum;
-        }
-}
-
-/* dw[i][o] += sum_r x[r][i] g[r][o] for four inputs and eight times `blocks` outputs. */
-static inline __attribute__((always_inline)) void outer_block(
-    const float *x, const float *g, float *dw, int64_t rows, int inputs, int outputs, const int blocks) {
-    vec sum[4][3];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < blocks; j++) sum[i][j] = (vec){0};
-    for (int64_t r = 0; r < rows; r++)
-        for (int j = 0; j < blocks; j++) {
-            vec value = AT(g + r * outputs + j * WIDTH);
-            for (int i = 0; i < 4; i++) sum[i][j] += value * x[r * inputs + i];
-        }
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < blocks; j++) {
-            float *out = dw + (size_t)i * outputs + j * WIDTH;
-            TO(out) = AT(out) + sum[i][j];
-        }
-}
-
-static void outer_rows(const float *x, const float *g, float *dw, int64_t rows, int inputs, int outputs) {
-    int i = 0;
-    for (; i + 4 <= inputs; i += 4) {
-        int o = 0;
-        for (; o + 3 * WIDTH <= outputs; o += 3 * WIDTH)
-            outer_block(x + i, g + o, dw + (size_t)i * outputs + o, rows, inputs, outputs, 3);
-        for (; o + WIDTH <= outputs; o += WIDTH)
-            outer_block(x + i, g + o, dw + (size_t)i * outputs + o, rows, inputs, outputs, 1);
-        for (; o < outputs; o++)
-            for (int j = i; j < i + 4; j++)
-                for (int64_t r = 0; r < rows; r++) dw[(size_t)j * outputs + o] += x[r * inputs + j] * g[r * outputs + o];
-    }
-    for (; i < inputs; i++)
-        for (int64_t r = 0; r < rows; r++) {
-            float value = x[r * inputs + i];
-            for (int o = 0; o < outputs; o++) dw[(size_t)i * outputs + o] += value * g[r * outputs + o];
-        }
 }
 
 /* dw = x^T g, in tiles of rows that stay in the cache. */

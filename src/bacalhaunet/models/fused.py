@@ -1,0 +1,73 @@
+"""Where a separable block can be computed as one function in training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.models.layers import BatchNorm, FloatConvolution, QuantConvolution, Quantizer
+from bacalhaunet.models.native.separable import BlockSettings, applies_to, separable_block
+
+if TYPE_CHECKING:
+    from bacalhaunet.models.network import Separable
+
+
+def fused_separable(block: Separable, signal: Tensor) -> Tensor | None:
+    """Return what ``block`` makes of ``signal``, or None where it has to be computed part by part.
+
+    Where the block shares one quantizer between both inputs of its sum, ``signal`` has been through it already.
+    """
+    convolution, second = block.depthwise, _second_quantizer(block)
+    quantizers = (_quantizer(block.depthwise_activation.quantizer), second, _sum_quantizer(block))
+    if not _possible(block, signal) or any(quantizer is not None and quantizer.low < 0 for quantizer in quantizers[:2]):
+        return None
+    highs = [0 if quantizer is None else quantizer.high for quantizer in quantizers]
+    settings = BlockSettings(
+        stride=convolution.stride[0],
+        padding=int(convolution.padding[0]),
+        dilation=convolution.dilation[0],
+        has_sum=block.has_sum,
+        first_high=highs[0],
+        second_high=highs[1],
+        sum_low=0 if quantizers[2] is None else quantizers[2].low,
+        sum_high=highs[2],
+        norms=(block.depthwise_norm, block.pointwise_norm),
+    )
+    first, middle, last = (None if quantizer is None else quantizer.scale for quantizer in quantizers)
+    depthwise, pointwise = _training_weight(convolution), _training_weight(block.pointwise)
+    return separable_block(signal, depthwise, pointwise, (first, middle, last), settings)
+
+
+def _possible(block: Separable, signal: Tensor) -> bool:
+    norms = (block.depthwise_norm, block.pointwise_norm)
+    parts = (block.depthwise, block.pointwise, block.depthwise_activation, block.pointwise_activation)
+    convolution = block.depthwise
+    if signal.dim() != 4 or convolution.in_channels != convolution.out_channels:
+        return False
+    reach = convolution.dilation[0] * (convolution.kernel_size[0] - 1)
+    length = (signal.shape[-1] + 2 * int(convolution.padding[0]) - reach - 1) // convolution.stride[0] + 1
+    return (
+        all(type(norm) is BatchNorm and norm.training and norm.momentum is not None for norm in norms)
+        and torch.is_grad_enabled()
+        and not any(part.plain for part in parts)
+        and applies_to(signal, block.pointwise.out_channels, length)
+    )
+
+
+def _training_weight(layer: nn.Module) -> Tensor:
+    assert isinstance(layer, FloatConvolution | QuantConvolution)
+    return layer.training_weight()
+
+
+def _quantizer(module: nn.Module) -> Quantizer | None:
+    return module if isinstance(module, Quantizer) else None
+
+
+def _second_quantizer(block: Separable) -> Quantizer | None:
+    return _quantizer(block.shared_quantizer if block.shares else block.pointwise_activation.quantizer)
+
+
+def _sum_quantizer(block: Separable) -> Quantizer | None:
+    return _quantizer(block.sum_quantizer) if block.has_sum else None
