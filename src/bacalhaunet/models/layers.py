@@ -72,14 +72,45 @@ class _FastWeights(_Switch):
     """Quantizes a layer's weights without Brevitas' passes; Brevitas computes the same and writes the export."""
 
     weight: nn.Parameter
+    weight_quant: Any
     export_mode: bool
     weight_bits: int
 
+    @property
+    def learned_threshold(self) -> nn.Parameter | None:
+        """The largest weight t that training learns; None without ``learn_step``."""
+        threshold: nn.Parameter | None = getattr(self.weight_quant.tensor_quant.scaling_impl, "value", None)
+        return threshold
+
     def quantized_weight(self) -> Tensor:
-        """Return ``s clip(round(w / s), -n, n)`` with ``n = 2^(bits - 1) - 1`` and ``s = max |w| / n``."""
-        largest = 2 ** (self.weight_bits - 1) - 1
-        scale = self.weight.abs().max().clamp_min(SMALLEST_SCALE) / largest
-        return quantize(self.weight, scale, -largest, largest)
+        """Return ``s clip(round(w / s), -n, n)`` with ``n = 2^(bits - 1) - 1`` and ``s = t / n``.
+
+        t is ``max |w|``, or the magnitude of the learned threshold after ``learn_step``.
+        """
+        largest, learned = 2 ** (self.weight_bits - 1) - 1, self.learned_threshold
+        reach = self.weight.abs().max() if learned is None else learned.abs()
+        return quantize(self.weight, reach.clamp_min(SMALLEST_SCALE) / largest, -largest, largest)
+
+    def learn_step(self) -> None:
+        """Make t a parameter, which starts at ``max |w|``. Source: Esser et al., "Learned step size quantization"."""
+        kind, reach, proxy = ScalingImplType.PARAMETER, float(self.weight.detach().abs().max()), self.weight_quant
+        proxy.quant_injector = proxy.quant_injector.let(scaling_impl_type=kind, scaling_init=reach)
+        proxy.init_tensor_quant()
+        proxy.init_tensor_quant = _stay_built
+
+    def set_step(self) -> None:
+        """Set a learned threshold to the one of least squared error for the weights as they are."""
+        threshold, weight = self.learned_threshold, self.weight.detach()
+        largest, reach = 2 ** (self.weight_bits - 1) - 1, float(weight.abs().max())
+        if threshold is None or reach == 0:
+            return
+        errors = {}
+        for share in torch.linspace(1 / 64, 1, 64).tolist():
+            step = share * reach / largest
+            levels = (weight / step).round().clamp(-largest, largest)
+            errors[share] = float((levels * step - weight).square().sum())
+        with torch.no_grad():
+            threshold.fill_(reach * min(errors, key=errors.__getitem__))
 
 
 class QuantConvolution(_FastWeights, qnn.QuantConv1d):
@@ -260,6 +291,20 @@ def max_pool(signal: Tensor, length: int) -> Tensor:
     if signal.dim() == 3:
         return functional.max_pool1d(signal, length)
     return functional.max_pool2d(signal, (1, length))
+
+
+def learn_weight_steps(network: nn.Module) -> None:
+    """Give every layer with quantized weights a learned step; see ``learn_step``."""
+    for module in network.modules():
+        if isinstance(module, _FastWeights):
+            module.learn_step()
+
+
+def set_weight_steps(network: nn.Module) -> None:
+    """Set every learned step of weights to the one of least squared error; see ``set_step``."""
+    for module in network.modules():
+        if isinstance(module, _FastWeights):
+            module.set_step()
 
 
 def compute_plainly(network: nn.Module, plain: bool = True) -> None:

@@ -16,6 +16,7 @@ from bacalhaunet.models.layers import (
     BatchNorm,
     Quantizer,
     convolution,
+    learn_weight_steps,
     max_pool,
     on_one_row,
     optional_quantizer,
@@ -135,6 +136,8 @@ class Network(nn.Module):
         # A Sequential would give exported layers other names than the state dict's.
         self.blocks = nn.ModuleList(_build_blocks(spec))
         self.head = Head(spec.head, spec.streams()[-1], spec.classes)
+        if spec.learned_weight_steps:
+            learn_weight_steps(self)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return logits (batch, classes) of frames float32 (batch, 2, length), I then Q."""

@@ -13,7 +13,7 @@ import yaml
 
 from bacalhaunet.errors import SpecError
 from bacalhaunet.models.blocks import BLOCK_KINDS, Bits, Block, block_from
-from bacalhaunet.models.fields import MAX_CHANNELS, MAX_LENGTH, check_integer, keyword_arguments
+from bacalhaunet.models.fields import MAX_CHANNELS, MAX_LENGTH, check_flag, check_integer, keyword_arguments
 from bacalhaunet.models.head_spec import HeadSpec, HiddenSpec, head_from
 from bacalhaunet.models.input_spec import InputSpec
 from bacalhaunet.models.layer_info import LayerInfo, Stream
@@ -33,6 +33,8 @@ class NetworkSpec:
         head: What follows the last block.
         classes: Number of classes.
         frame_length: Samples of a frame.
+        learned_weight_steps: Whether the step of each layer's quantized weights is learned, instead of following the
+            layer's largest weight.
 
     Raises:
         SpecError: If a value is not allowed or a block cannot follow the one before.
@@ -43,12 +45,14 @@ class NetworkSpec:
     head: HeadSpec = field(default_factory=HeadSpec)
     classes: int = 24
     frame_length: int = 1024
+    learned_weight_steps: bool = False
 
     def __post_init__(self) -> None:
         """Check every value and that each block fits the one before."""
         object.__setattr__(self, "blocks", tuple(self.blocks))
         check_integer("frame_length", self.frame_length, 1, MAX_LENGTH)
         check_integer("classes", self.classes, 2, MAX_CHANNELS)
+        check_flag("learned_weight_steps", self.learned_weight_steps)
         self.input.check()
         if not self.blocks:
             raise SpecError("a network needs a block", where="blocks", allowed=f"kinds: {', '.join(BLOCK_KINDS)}")

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.layers import Quantizer
+from bacalhaunet.models.layers import Quantizer, set_weight_steps
 
 _THRESHOLD = ".scaling_impl.value"
 
 
 def transfer_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load the weights of a network of the same shape, whatever its bits.
+    """Load the weights of a network of the same shape, whatever its bits; learned steps of weights fit them then.
 
     Thresholds of quantizers that only the target has stay as they are (``calibrate`` sets them from frames); those
     that only the source has are dropped.
@@ -36,6 +36,7 @@ def transfer_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             allowed="a network with the same blocks, kernels and channels",
         )
     network.load_state_dict({**own, **{name: value for name, value in state.items() if name in own}})
+    set_weight_steps(network)
 
 
 def calibrate(network: nn.Module, frames: Tensor, only: Collection[str] | None = None) -> None:
