@@ -79,22 +79,23 @@ class DataConfig:
     Attributes:
         file: A file in RadioML 2018.01A's layout; None generates.
         profile: What is generated: ``twin`` (RadioML's twin) or ``field`` (signals as on the air).
-        frames_per_epoch: Generated training frames of an epoch. Ignored with ``file``.
-        validation_frames_per_cell: Generated validation frames for each modulation and SNR. Ignored with ``file``.
+        frames_per_epoch: Training frames of an epoch; None for 102,400 generated ones, or all of a file.
+        validation_frames_per_cell: Validation frames for each modulation and SNR; None for 10 generated ones, or all
+            of a file's.
         snr_min_db: Lowest SNR label trained on; -6 in the BacalhauNet report. Validation always covers all labels.
     """
 
     file: Path | None = None
     profile: Literal["twin", "field"] = "twin"
-    frames_per_epoch: int = 102_400
-    validation_frames_per_cell: int = 10
+    frames_per_epoch: int | None = None
+    validation_frames_per_cell: int | None = None
     snr_min_db: int = -6
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _require(self.frames_per_epoch >= 1, "data.frames_per_epoch", self.frames_per_epoch, "1 or more")
-        cells = self.validation_frames_per_cell
-        _require(cells >= 1, "data.validation_frames_per_cell", cells, "1 or more")
+        for name in ("frames_per_epoch", "validation_frames_per_cell"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"data.{name}", value, "1 or more, or null")
         _require(-20 <= self.snr_min_db <= 30, "data.snr_min_db", self.snr_min_db, "-20 to 30 dB")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from bacalhaunet.data.batches import Batch, FileBatches, GeneratedBatches, read_batch
+from bacalhaunet.data.layout import Indices
 from bacalhaunet.data.loaders import BatchSource
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.split import radioml_split
@@ -26,6 +27,9 @@ TEST_SEED = 2_147_483_647
 """Seed of the twin's test split. It is read once per reported figure and never trained or chosen on."""
 
 VALIDATION_BATCH = 2048
+
+FRAMES_PER_EPOCH, VALIDATION_FRAMES_PER_CELL = 102_400, 10
+"""Where the settings leave them open, and frames are generated."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,26 @@ def _from_file(config: TrainConfig) -> TrainingData:
     split = radioml_split(file.layout)
     train = file.layout.select(split.train, snr_min_db=config.data.snr_min_db)
     source = FileBatches(file, train, config.batch_size, seed=config.seed)
-    parts = np.array_split(np.sort(split.validation), max(1, -(-len(split.validation) // VALIDATION_BATCH)))
+    validation = _first_of_each_cell(file, np.sort(split.validation), config.data.validation_frames_per_cell)
+    parts = np.array_split(validation, max(1, -(-len(validation) // VALIDATION_BATCH)))
+    asked = config.data.frames_per_epoch
     return TrainingData(
         source=source,
-        batches_per_epoch=source.batches_per_epoch,
+        batches_per_epoch=source.batches_per_epoch if asked is None else max(1, asked // config.batch_size),
         validation=_ReadWhenAsked(file, [part for part in parts if len(part)]),
         names=tuple(file.names),
         description=f"{file.path.name}: {len(train):,} training frames of SNR {config.data.snr_min_db} dB and more",
     )
+
+
+def _first_of_each_cell(file: RadioMLFile, indices: Indices, count: int | None) -> Indices:
+    """Return the first ``count`` of ``indices`` in each cell of modulation and SNR; all of them for None."""
+    if count is None:
+        return indices
+    cells = indices // file.layout.frames_per_cell
+    _, begins = np.unique(cells, return_index=True)
+    place = np.arange(len(indices)) - np.repeat(begins, np.diff(np.append(begins, len(indices))))
+    return indices[place < count]
 
 
 class _ReadWhenAsked(Sequence[Batch]):
@@ -105,7 +121,7 @@ def _from_generator(config: TrainConfig) -> TrainingData:
     batches = GeneratedBatches(source, config.batch_size, seed=config.seed, labels=range(len(names)), snrs_db=snrs)
     return TrainingData(
         source=batches,
-        batches_per_epoch=max(1, data.frames_per_epoch // config.batch_size),
+        batches_per_epoch=max(1, (data.frames_per_epoch or FRAMES_PER_EPOCH) // config.batch_size),
         validation=generated_part(source, data, len(names), VALIDATION_SEED),
         names=names,
         description=f"the {data.profile} profile, generated, SNR {data.snr_min_db} dB and more; no frame comes twice",
@@ -115,7 +131,7 @@ def _from_generator(config: TrainConfig) -> TrainingData:
 def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: int) -> list[Batch]:
     """Make the same number of frames of every modulation at every SNR, in memory."""
     cells = classes * len(SNRS_DB)
-    total = cells * data.validation_frames_per_cell
+    total = cells * (data.validation_frames_per_cell or VALIDATION_FRAMES_PER_CELL)
     all_cells = GeneratedBatches(source, min(VALIDATION_BATCH, total), seed=seed, labels=range(classes))
     batches = [all_cells.batch(number) for number in range(-(-total // all_cells.batch_size))]
     excess = len(batches) * all_cells.batch_size - total

@@ -63,10 +63,9 @@ class Frames:
         )
 
     def training(self, config: TrainConfig) -> TrainingData:
-        """Return the frames of a training; an epoch is as long with a file as without."""
+        """Return the frames of a training, with the validation frames that all trainings share."""
         own = training_data(replace(config, data=replace(config.data, validation_frames_per_cell=1)))
-        per_epoch = max(1, config.data.frames_per_epoch // config.batch_size)
-        return replace(own, batches_per_epoch=per_epoch, validation=self.validation)
+        return replace(own, validation=self.validation)
 
     @cached_property
     def validation(self) -> list[Batch]:

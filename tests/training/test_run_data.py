@@ -1,0 +1,51 @@
+"""The frames of a run from a file: how many of them make an epoch, and a validation."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from bacalhaunet.radio.modulations import SNRS_DB  # noqa: E402
+from bacalhaunet.training.config import DataConfig, TrainConfig  # noqa: E402
+from bacalhaunet.training.run_data import training_data  # noqa: E402
+from tests.data.radioml_files import write  # noqa: E402
+
+CELLS = 2 * len(SNRS_DB)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """60 frames a cell of two classes: 6 test, 51 training, 3 validation."""
+    return write(tmp_path_factory.mktemp("radioml") / "small.hdf5", count=60, labels=(3, 4))
+
+
+def data_of(file, **settings):
+    return training_data(TrainConfig(batch_size=32, data=DataConfig(file=file, snr_min_db=-20, **settings)))
+
+
+def test_an_epoch_is_the_whole_train_part_or_what_is_asked(file):
+    assert data_of(file).batches_per_epoch == CELLS * 51 // 32
+    assert data_of(file, frames_per_epoch=200).batches_per_epoch == 200 // 32
+
+
+def test_short_epochs_go_on_through_the_file(file):
+    short, whole = data_of(file, frames_per_epoch=64), data_of(file)
+    for number in (0, 5):
+        assert torch.equal(short.source.batch(number).frames, whole.source.batch(number).frames)
+
+
+def test_validation_takes_as_many_of_each_cell_as_asked(file):
+    whole, two = (
+        [
+            (int(label), float(snr))
+            for batch in data_of(file, **asked).validation
+            for label, snr in zip(*batch[1:], strict=True)
+        ]
+        for asked in ({}, {"validation_frames_per_cell": 2})
+    )
+    assert len(whole) == CELLS * 3
+    assert len(two) == CELLS * 2
+    assert all(two.count(cell) == 2 for cell in set(whole))
+
+
+def test_validation_asks_for_no_more_than_there_is(file):
+    assert sum(len(batch.labels) for batch in data_of(file, validation_frames_per_cell=99).validation) == CELLS * 3
