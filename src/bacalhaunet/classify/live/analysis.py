@@ -1,0 +1,100 @@
+"""The classification of blocks, one after the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.front_end.channel import Channel
+from bacalhaunet.classify.front_end.regions import Region
+from bacalhaunet.classify.front_end.settings import FrontEndSettings
+from bacalhaunet.classify.front_end.signals import Signal, channel_of, find_signals
+from bacalhaunet.classify.live.blocks import Block
+from bacalhaunet.classify.live.constellation import constellation
+from bacalhaunet.classify.live.tracks import Tracks
+from bacalhaunet.classify.recording import Classification
+from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.data.recordings.stores import InMemory
+
+_STREAM = Path("stream")
+_FRAMES_IN_A_HURRY = 32
+_SYMBOLS = 4096
+_FEWEST_LOOKED_AT = 1 << 16
+
+
+class Analyser:
+    """Classifies the signals of blocks.
+
+    Where a signal is new or its estimates are old, the front end looks closely at some thousand symbols of it; else
+    the signal is cut out as it was found last.
+
+    Args:
+        engine: The network.
+        tracks: Where the answers go.
+        settings: What of the front end is set by hand.
+        calibration: What turns logits into probabilities.
+
+    Attributes:
+        classified: Samples of signals that were classified, each signal's counted.
+    """
+
+    def __init__(
+        self, engine: Engine, tracks: Tracks, settings: FrontEndSettings, calibration: Calibration | None = None
+    ) -> None:
+        self.classified = 0
+        self.engine, self.tracks, self._settings = engine, tracks, settings
+        self._calibration = calibration or Calibration()
+
+    def warm_up(self, length: int) -> None:
+        """Work on noise once, so that what is imported and built late is there before samples come."""
+        noise = np.random.default_rng(0).standard_normal((length, 2)).astype(np.float32).view(np.complex64)[:, 0]
+        recording = Recording(_STREAM, InMemory(noise))
+        find_signals(recording, self._settings)
+        signal = Signal(0, length, 0.1, 0.2, 0.125, room=2.0)
+        channel_of(recording, signal).read(0, 1)
+        self.engine.logits(np.zeros((1, 2, self.engine.frame_length), np.float32))
+
+    def analyse(self, block: Block) -> None:
+        """Classify the signals of a block."""
+        wanting = self.tracks.wanting(block)
+        if wanting:
+            start, stop = _window(wanting[0], len(block.samples))
+            looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
+            self.tracks.estimated(find_signals(looked_at, self._settings), block, start, stop)
+        recording = Recording(_STREAM, InMemory(block.samples))
+        for signal in self.tracks.known(block):
+            self._classify(recording, signal, block)
+
+    def _classify(self, recording: Recording, signal: Signal, block: Block) -> None:
+        if block.late:  # a part of each block, sooner, rather than all of few
+            rate = float(channel_of(recording, signal).ratio)
+            most = round(_FRAMES_IN_A_HURRY * self.engine.frame_length / rate)
+            signal = replace(signal, stop=min(signal.stop, signal.start + most))
+        channel = channel_of(recording, signal)
+        if channel.count < self.engine.frame_length:  # a frame that repeats itself would be a guess
+            return
+        samples = channel.read(0, channel.count)
+        work = Classification(
+            self.engine, Recording(_STREAM, InMemory(samples)), calibration=self._calibration, threads=1
+        )
+        probabilities = np.concatenate([batch.probabilities[~batch.silent] for batch in work.batches()])
+        self.tracks.answered(signal, probabilities, _points(channel, samples, signal), block, time.monotonic())
+        self.classified += signal.stop - signal.start
+
+
+def _points(channel: Channel, samples: NDArray[np.complex64], signal: Signal) -> NDArray[np.complex64]:
+    rate = float(channel.ratio)
+    return constellation(samples, None if signal.symbol_rate is None else rate / signal.symbol_rate, signal.center_from)
+
+
+def _window(region: Region, length: int) -> tuple[int, int]:
+    """Return the first and last-but-one sample of a block that show some thousand symbols of a region."""
+    count = min(length, max(_FEWEST_LOOKED_AT, int(_SYMBOLS / (region.high - region.low))))
+    start = int(np.clip((region.start + region.stop - count) // 2, 0, length - count))
+    return start, start + count

@@ -1,0 +1,148 @@
+r"""A bounded queue of samples between two processes, which the writer never waits for.
+
+The newest ``capacity`` samples are there; a reader that is slower than the writer loses the oldest and knows how many.
+Positions count all samples ever written. One process writes, any number read: the writer says how far it is about to
+overwrite before it does, and a reader looks at that after it has copied.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+_COUNTERS = 32
+_LOG = 4096
+_LOG_PARTS = 2048
+_SAMPLE = 8
+_HEADER = 8 * _COUNTERS + 16 * _LOG
+
+
+class Counter(IntEnum):
+    """What the writer counts, beside the samples.
+
+    Attributes:
+        CLAIMED: Samples up to which the writer may be writing just now.
+        WRITTEN: Samples written.
+        SEGMENT: Position from which on the samples are without a gap.
+        RESTARTS: Times that the source came anew after it had been there.
+        CONNECTED: 1 while the source is there.
+        MALFORMED: Messages that are no whole number of samples; left out.
+        REPLACED: Samples that were not finite; replaced by zero.
+        LOST: Samples that the source sent and that never arrived, where the source numbers them.
+        GAPS: Gaps of unknown length that the source reported.
+        LOGGED: Entries of the log of times.
+        ENDED: 1 when no more samples will come.
+    """
+
+    CLAIMED = 0
+    WRITTEN = 1
+    SEGMENT = 2
+    RESTARTS = 3
+    CONNECTED = 4
+    MALFORMED = 5
+    REPLACED = 6
+    LOST = 7
+    GAPS = 8
+    LOGGED = 9
+    ENDED = 10
+
+
+class SampleRing:
+    """The queue, in memory that a file descriptor names.
+
+    Args:
+        descriptor: As ``SampleRing.create`` made it; the ring keeps it open.
+
+    Attributes:
+        capacity: Samples it holds.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        size = os.fstat(descriptor).st_size
+        self.capacity = (size - _HEADER) // _SAMPLE
+        self._memory = mmap.mmap(descriptor, size)
+        self._counters = np.frombuffer(self._memory, np.int64, _COUNTERS)
+        self._positions = np.frombuffer(self._memory, np.int64, _LOG, 8 * _COUNTERS)
+        self._times = np.frombuffer(self._memory, np.float64, _LOG, 8 * (_COUNTERS + _LOG))
+        self._bytes = np.frombuffer(self._memory, np.uint8, _SAMPLE * self.capacity, _HEADER)
+
+    @classmethod
+    def create(cls, capacity: int) -> SampleRing:
+        """Return a new ring for ``capacity`` samples, all counters zero. Memory is taken as it fills."""
+        if hasattr(os, "memfd_create"):  # not limited by the size of /dev/shm
+            descriptor = os.memfd_create("bacalhaunet")
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.ftruncate(descriptor, _HEADER + _SAMPLE * capacity)
+        return cls(descriptor)
+
+    def close(self) -> None:
+        """Close the descriptor; the memory goes when the last view of it does."""
+        os.close(self.descriptor)
+
+    def __getitem__(self, counter: Counter) -> int:
+        """Return a counter."""
+        return int(self._counters[counter])
+
+    def __setitem__(self, counter: Counter, value: int) -> None:
+        """Set a counter; the writer's."""
+        self._counters[counter] = value
+
+    def append(self, values: NDArray[np.uint8]) -> None:
+        """Write samples, given as bytes of complex64; never waits. At most a quarter of the ring at once."""
+        written = self[Counter.WRITTEN]
+        count = len(values) // _SAMPLE
+        self[Counter.CLAIMED] = written + count
+        begin = written % self.capacity * _SAMPLE
+        first = min(len(values), len(self._bytes) - begin)
+        self._bytes[begin : begin + first] = values[:first]
+        self._bytes[: len(values) - first] = values[first:]
+        self[Counter.WRITTEN] = written + count
+        self._log(written, written + count)
+
+    def _log(self, before: int, after: int) -> None:
+        spacing = max(1, self.capacity // _LOG_PARTS)
+        if before // spacing == after // spacing and before:
+            return
+        entry = self[Counter.LOGGED]
+        self._positions[entry % _LOG] = after
+        self._times[entry % _LOG] = time.monotonic()
+        self[Counter.LOGGED] = entry + 1
+
+    @property
+    def oldest(self) -> int:
+        """The first position that is still there, with an eighth of the ring kept clear of the writer."""
+        return max(0, self[Counter.CLAIMED] - self.capacity + self.capacity // 8)
+
+    def copy(self, start: int, count: int) -> NDArray[np.complex64] | None:
+        """Return ``count`` samples from a position on; None if some are not there any more, or not yet."""
+        if start + count > self[Counter.WRITTEN] or start < self[Counter.CLAIMED] - self.capacity:
+            return None
+        samples = self._bytes.view(np.complex64)
+        begin = start % self.capacity
+        out = np.empty(count, np.complex64)
+        first = min(count, self.capacity - begin)
+        out[:first] = samples[begin : begin + first]
+        out[first:] = samples[: count - first]
+        return out if start >= self[Counter.CLAIMED] - self.capacity else None
+
+    def arrival(self, position: int) -> float:
+        """Return when the sample before a position arrived, on ``time.monotonic``'s clock, to about 1/2000 of the ring.
+
+        Positions outside what is remembered get the nearest time.
+        """
+        entries = self[Counter.LOGGED]
+        kept = np.arange(max(0, entries - _LOG + 1), entries) % _LOG
+        if not len(kept):
+            return time.monotonic()
+        positions, times = self._positions[kept], self._times[kept]
+        later = int(np.searchsorted(positions, position))
+        return float(times[min(later, len(times) - 1)])

@@ -1,0 +1,161 @@
+"""The loops that take samples from a source as fast as they come."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bacalhaunet.classify.live.addresses import Address, FileAddress, SoapyAddress, ZmqAddress
+from bacalhaunet.classify.live.extras import soapy_module, zmq_module
+from bacalhaunet.classify.live.intake import Intake
+from bacalhaunet.classify.live.ring import Counter
+from bacalhaunet.errors import ConfigError, RecordingError
+
+SILENCE_S = 0.5
+"""After so long without samples those that come are a new stretch."""
+
+_POLL_MS = 100
+_MESSAGES_AT_ONCE = 64
+_QUEUED_MESSAGES = 4000
+_SOAPY_SAMPLES = 1 << 16
+_FILE_STEPS_PER_S = 50
+
+Stopped = Callable[[], bool]
+
+
+def receive(address: Address, intake: Intake, stopped: Stopped) -> None:
+    """Take samples until ``stopped`` says so or the source has ended.
+
+    Raises:
+        MissingExtraError: If a package is missing.
+        ConfigError: If the source cannot be opened.
+        RecordingError: If a recording cannot be read.
+    """
+    if isinstance(address, ZmqAddress):
+        receive_zmq(address, intake, stopped)
+    elif isinstance(address, SoapyAddress):
+        receive_soapy(address, intake, stopped)
+    else:
+        play_file(address, intake, stopped)
+
+
+def receive_zmq(address: ZmqAddress, intake: Intake, stopped: Stopped) -> None:
+    """Take messages from GNU Radio's PUB or PUSH sink; libzmq connects again by itself when the sink comes back."""
+    zmq = zmq_module()
+    context = zmq.Context()
+    socket = _socket(zmq, context, address)
+    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+    try:
+        try:
+            (socket.bind if address.bind else socket.connect)(address.endpoint)
+        except zmq.ZMQError as error:
+            raise ConfigError(f"the address cannot be used: {error}", where=address.endpoint) from error
+        _drain(zmq, socket, monitor, intake, stopped)
+    finally:
+        socket.disable_monitor()
+        socket.close(0)
+        context.term()
+
+
+def _socket(zmq: Any, context: Any, address: ZmqAddress) -> Any:
+    socket = context.socket(zmq.PULL if address.pull else zmq.SUB)
+    socket.set(zmq.RCVHWM, _QUEUED_MESSAGES)
+    socket.set(zmq.RECONNECT_IVL, 100)
+    socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+    socket.set(zmq.HEARTBEAT_IVL, 2000)  # so that a source whose machine went away is missed
+    socket.set(zmq.HEARTBEAT_TIMEOUT, 6000)
+    if not address.pull:
+        socket.set(zmq.SUBSCRIBE, b"")
+    return socket
+
+
+def _drain(zmq: Any, socket: Any, monitor: Any, intake: Intake, stopped: Stopped) -> None:
+    poller = zmq.Poller()
+    poller.register(socket, zmq.POLLIN)
+    poller.register(monitor, zmq.POLLIN)
+    parse = importlib.import_module("zmq.utils.monitor").parse_monitor_message
+    last = time.monotonic()
+    while not stopped():
+        ready = dict(poller.poll(_POLL_MS))
+        if monitor in ready:
+            event = parse(monitor.recv_multipart())["event"]
+            intake.connected(event == zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        if socket not in ready:
+            continue
+        now = time.monotonic()
+        if now - last > SILENCE_S and intake.ring[Counter.WRITTEN]:
+            intake.ring[Counter.SEGMENT] = intake.ring[Counter.WRITTEN]
+        last = now
+        for _ in range(_MESSAGES_AT_ONCE):
+            try:
+                frame = socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                break
+            if not frame.more:  # a sink with a key sends it in a part of its own, before the samples
+                intake.message(np.frombuffer(frame.buffer, np.uint8))
+
+
+def receive_soapy(address: SoapyAddress, intake: Intake, stopped: Stopped) -> None:
+    """Take samples from a receiver that SoapySDR knows."""
+    soapy = soapy_module()
+    try:
+        device = soapy.Device(address.device)
+        device.setSampleRate(soapy.SOAPY_SDR_RX, address.channel, address.rate)
+        device.setFrequency(soapy.SOAPY_SDR_RX, address.channel, address.center)
+        if address.gain is not None:
+            device.setGain(soapy.SOAPY_SDR_RX, address.channel, address.gain)
+        stream = device.setupStream(soapy.SOAPY_SDR_RX, soapy.SOAPY_SDR_CF32, [address.channel])
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"the receiver cannot be opened: {error}",
+            where=f"soapy://{address.device}",
+            action="'SoapySDRUtil --find' lists the receivers there are",
+        ) from error
+    device.activateStream(stream)
+    try:
+        intake.connected(True)
+        _read_soapy(soapy, device, stream, intake, stopped)
+    finally:
+        device.deactivateStream(stream)
+        device.closeStream(stream)
+
+
+def _read_soapy(soapy: Any, device: Any, stream: Any, intake: Intake, stopped: Stopped) -> None:
+    buffer = np.empty(_SOAPY_SAMPLES, np.complex64)
+    while not stopped():
+        count = device.readStream(stream, [buffer], len(buffer), timeoutUs=100_000).ret
+        if count > 0:
+            for first in range(0, count, max(1, intake.ring.capacity // 4)):
+                last = min(first + intake.ring.capacity // 4, count)
+                intake.samples(buffer[first:last].view(np.uint8))
+        elif count == soapy.SOAPY_SDR_OVERFLOW:
+            intake.gap()
+        elif count not in (0, soapy.SOAPY_SDR_TIMEOUT):
+            raise ConfigError(
+                f"the receiver stopped: {soapy.errToStr(count)}", action="check that it is still plugged in"
+            )
+
+
+def play_file(address: FileAddress, intake: Intake, stopped: Stopped) -> None:
+    """Play a recording at its rate."""
+    from bacalhaunet.data.recordings.recording import open_recording
+
+    recording = open_recording(address.path, address.type)
+    if recording.frame_length is not None:
+        raise RecordingError("ready frames are no stream of samples", where=address.path, allowed="a recording")
+    step = int(np.clip(address.rate / _FILE_STEPS_PER_S, 1, intake.ring.capacity // 4))
+    intake.connected(True)
+    begun, played, first = time.monotonic(), 0, 0
+    while not stopped():
+        samples = recording.read(first, min(first + step, len(recording)))
+        time.sleep(max(0.0, begun + (played + len(samples)) / address.rate - time.monotonic()))
+        intake.samples(samples.view(np.uint8))
+        played, first = played + len(samples), first + len(samples)
+        if first >= len(recording):
+            if not address.loop:
+                return
+            first = 0

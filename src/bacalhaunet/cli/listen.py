@@ -1,0 +1,228 @@
+"""``bacalhaunet listen``: name the modulations of a live stream."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bacalhaunet.errors import BacalhauNetError, ConfigError
+from bacalhaunet.models.shipped_networks import shipped_networks
+
+if TYPE_CHECKING:
+    from bacalhaunet.classify.front_end.settings import FrontEndSettings
+    from bacalhaunet.classify.live.addresses import Address
+    from bacalhaunet.classify.live.session import Session
+    from bacalhaunet.cli.listen_output import Output
+
+PORT = 8073
+"""Port of the page unless another is given."""
+
+PREFERRED = ("field", "lite", "balanced", "paper")
+"""Shipped networks that are taken without ``--network``, the first that is there."""
+
+_STEP_S = 0.25
+_EPILOG = (
+    "examples: 'bacalhaunet listen zmq://127.0.0.1:5555 --rate 1e6' takes complex samples from a ZMQ PUB sink of GNU "
+    "Radio and prints a table, or JSON lines into a pipe; '--web' serves a page with the waterfall at "
+    f"http://127.0.0.1:{PORT}; 'listen soapy://driver=rtlsdr --rate 2.4e6 --center 433.92e6' listens to a receiver, "
+    "'listen capture.cf32 --rate 1e6' plays a recording at its rate. Put '--web' last, or give it its port: "
+    f"'--web {PORT}'."
+)
+
+
+def build(parser: ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("source", type=str, help="zmq://HOST:PORT, soapy://driver=NAME, or a recording to play")
+    add("--rate", type=float | None, default=None, help="samples a second; a recording may say it itself")
+    add(
+        "--center",
+        type=float,
+        default=0.0,
+        help="frequency of the middle of the band, in Hz; a receiver is tuned to it",
+    )
+    add(
+        "--network",
+        type=str | None,
+        default=None,
+        help=f"an ONNX file, a saved model, or a name (the first shipped of {', '.join(PREFERRED)})",
+    )
+    add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
+    add(
+        "--symbol-rate", type=float | None, default=None, help="symbols a second of every signal, in place of estimates"
+    )
+    add(
+        "--bandwidth", type=float | None, default=None, help="width of every signal's band in Hz, in place of estimates"
+    )
+    add("--pull", action="store_true", help="the ZMQ sink is a PUSH sink, not PUB")
+    add("--bind", action="store_true", help="wait for the ZMQ sink to connect, instead of connecting to it")
+    add("--gain", type=float | None, default=None, help="gain of a receiver in dB (automatic)")
+    add("--channel", type=int, default=0, help="channel of a receiver")
+    add("--type", type=str | None, default=None, help="sample type of a recording, as for classify")
+    add("--loop", action="store_true", help="play a recording again and again")
+    add("--queue", type=float | None, default=None, help="seconds of samples that may wait (2; at most 256 MiB)")
+    add("--interval", type=float, default=1.0, help="seconds from one print to the next")
+    add("--duration", type=float | None, default=None, help="stop after so many seconds (at Ctrl-C)")
+    add("--json", action="store_true", help="print JSON lines, on a terminal as well")
+    add("--web", type=int | None, nargs="?", const=PORT, default=None, metavar="PORT", help="serve a page")
+    add(
+        "--web-host", type=str, default="127.0.0.1", help="address of the page; beyond this machine it asks for a token"
+    )
+    add("--web-token", type=str | None, default=None, help="the token (one is made where it is needed)")
+
+
+def run(arguments: Namespace) -> None:
+    """Listen until the source ends, the time is up, or Ctrl-C."""
+    from bacalhaunet.classify.engines import open_engine
+    from bacalhaunet.classify.front_end.scipy_extra import scipy_module
+    from bacalhaunet.classify.live.reports import Reports
+    from bacalhaunet.classify.live.session import Session, ring_capacity
+    from bacalhaunet.cli.listen_output import open_output
+
+    _check(arguments)
+    address, rate = address_of(arguments)
+    settings = _settings(arguments, rate)
+    scipy_module("signal")  # says at once if it is missing
+    # One thread: the other cores have the search and the receiver.
+    engine = open_engine(network_of(arguments.network), arguments.engine, threads=1)
+    reports = Reports(rate, arguments.center, time.time() - time.monotonic())
+    with ExitStack() as opened:
+        printed = open_output(arguments.json, reports)
+        outputs: list[Output] = [printed]
+        feed = None
+        if arguments.web is not None:
+            from bacalhaunet.cli.listen_web import open_page
+
+            feed = opened.enter_context(open_page(arguments, reports, engine))
+            outputs.append(feed)
+        opened.enter_context(_terminated())
+        session = Session(
+            address,
+            engine,
+            rate=rate,
+            settings=settings,
+            capacity=None if arguments.queue is None else ring_capacity(rate, arguments.queue),
+            draw=feed.row if feed is not None else lambda row: None,
+        )
+        opened.enter_context(printed)
+        try:
+            with session:
+                _loop(session, outputs, arguments.interval, arguments.duration)
+        except KeyboardInterrupt:  # the usual end
+            pass
+        printed.summary(session)
+
+
+def _loop(session: Session, outputs: list[Output], interval: float, duration: float | None) -> None:
+    """Say how things stand until there is nothing to come."""
+    begun = next_time = time.monotonic()
+    failed: BacalhauNetError | None = None
+    going = True
+    while going:
+        next_time += interval
+        while going and (left := next_time - time.monotonic()) > 0:
+            time.sleep(min(_STEP_S, left))
+            for output in outputs:
+                output.step(session)
+            try:
+                going = session.running()
+            except BacalhauNetError as error:
+                going, failed = False, error
+            if duration is not None and time.monotonic() - begun >= duration:
+                going = False
+        status, events = session.status(), session.events.take()
+        for output in outputs:
+            output.show(session, status, events)
+    if failed is not None:
+        raise failed
+
+
+def address_of(arguments: Namespace) -> tuple[Address, float]:
+    """Return where samples come from and how many a second.
+
+    Raises:
+        ConfigError: If the source cannot be one, or its rate is unknown.
+        RecordingError: If a recording cannot be opened.
+    """
+    from bacalhaunet.classify.live import addresses
+
+    source, rate = arguments.source, arguments.rate
+    addresses.check_scheme(source)
+    scheme, separator, place = source.partition("://")
+    if not separator and rate is None:
+        from bacalhaunet.data.recordings.recording import open_recording
+
+        rate = open_recording(source, arguments.type).sample_rate
+    if rate is None:
+        raise ConfigError("the sample rate is unknown", where=source, action="pass --rate, in samples a second")
+    if not separator:
+        return addresses.FileAddress(source, rate, arguments.type, arguments.loop), rate
+    if scheme == "zmq":
+        from bacalhaunet.classify.live.extras import zmq_module
+
+        zmq_module()  # says at once if it is missing
+        return addresses.zmq_address(source, arguments.pull, arguments.bind), rate
+    from bacalhaunet.classify.live.extras import soapy_module
+
+    soapy_module()
+    return addresses.SoapyAddress(place, rate, arguments.center, arguments.gain, arguments.channel), rate
+
+
+def network_of(name: str | None) -> str:
+    """Return the network to use: the one given, or the first of ``PREFERRED`` that is shipped.
+
+    Raises:
+        ConfigError: If none is given and none of them is shipped.
+    """
+    if name is not None:
+        return name
+    shipped = shipped_networks()
+    for preferred in PREFERRED:
+        if preferred in shipped:
+            return preferred
+    raise ConfigError(
+        "no network is given, and none for signals on the air comes with this installation",
+        allowed="an ONNX file, a saved model (.safetensors) or a name that 'bacalhaunet models' lists",
+        action="pass one, for example --network network.onnx",
+    )
+
+
+def _check(arguments: Namespace) -> None:
+    for name, low, high in (("rate", 1e3, 1e9), ("interval", 0.1, 3600), ("duration", 0, 1e9), ("queue", 0.01, 1e3)):
+        value = getattr(arguments, name)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f"--{name} is {value:g}", allowed=f"{low:g} to {high:g}")
+
+
+def _settings(arguments: Namespace, rate: float) -> FrontEndSettings:
+    from bacalhaunet.classify.front_end.settings import FrontEndSettings
+
+    return FrontEndSettings(
+        bandwidth=None if arguments.bandwidth is None else arguments.bandwidth / rate,
+        symbol_rate=None if arguments.symbol_rate is None else arguments.symbol_rate / rate,
+    )
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,171 @@
+"""What ``bacalhaunet listen`` prints: JSON lines, or a table on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bacalhaunet.classify.live.reports import Reports
+from bacalhaunet.classify.live.session import Session
+from bacalhaunet.classify.live.status import Status
+
+_EVENTS = 6
+
+
+class Output(Protocol):
+    """Takes what a session says."""
+
+    def step(self, session: Session) -> None:
+        """Look at the session, a few times a second."""
+
+    def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
+        """Say how the session stands, once an interval, and what happened."""
+
+
+class Printed:
+    """An output on standard output; a context manager.
+
+    Args:
+        reports: Makes frequencies and times.
+    """
+
+    def __init__(self, reports: Reports) -> None:
+        self.reports = reports
+
+    def __enter__(self) -> Printed:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def step(self, session: Session) -> None:
+        """Print nothing: an interval is not over."""
+
+    def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
+        """Print how the session stands."""
+        raise NotImplementedError
+
+    def summary(self, session: Session) -> None:
+        """Print what was counted, at the end."""
+        raise NotImplementedError
+
+    def _signals(self, session: Session) -> list[dict[str, Any]]:
+        with session.tracks.lock:
+            return self.reports.signals(session.tracks.active)
+
+
+def open_output(as_json: bool, reports: Reports) -> Printed:
+    """Return the table if standard output is a terminal, else JSON lines."""
+    return JsonLines(reports) if as_json or not sys.stdout.isatty() else LiveTable(reports)
+
+
+def summary_object(session: Session) -> dict[str, Any]:
+    """Return what was counted in a session, with its duration in seconds."""
+    totals = session.totals()
+    counted = {key: value for key, value in vars(totals).items() if key not in ("time", "connected", "ended")}
+    return {"type": "summary", "seconds": round(totals.time - session.began, 3)} | counted
+
+
+class JsonLines(Printed):
+    """A JSON object a line: ``event``, ``signal``, ``status``, and at the end ``summary``."""
+
+    def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
+        """Print an object for each event, for each signal, and for the status."""
+        happened = [self.reports.event(status.totals.time, text) for text in events]
+        _lines([*happened, *self._signals(session), self.reports.status(status)])
+
+    def summary(self, session: Session) -> None:
+        """Print the summary."""
+        _lines([summary_object(session)])
+
+
+def _lines(objects: Sequence[dict[str, Any]]) -> None:
+    print("\n".join(json.dumps(one) for one in objects), flush=True)
+
+
+class LiveTable(Printed):
+    """A table that is drawn anew each interval, with the status and the latest events."""
+
+    def __init__(self, reports: Reports) -> None:
+        super().__init__(reports)
+        self._events: deque[str] = deque(maxlen=_EVENTS)
+        self._live = Live(Text("waiting for the source"), console=Console(highlight=False), auto_refresh=False)
+
+    def __enter__(self) -> LiveTable:
+        """Take the terminal."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the terminal back; the last table stays."""
+        self._live.stop()
+
+    def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
+        """Draw the table."""
+        self._events.extend(f"{time.strftime('%H:%M:%S')} {text}" for text in events)
+        rows = table(self._signals(session))
+        self._live.update(Group(rows, status_line(status), *map(Text, self._events)), refresh=True)
+
+    def summary(self, session: Session) -> None:
+        """Print the summary under the table."""
+        values = summary_object(session)
+        self._live.console.print(
+            f"{values['seconds']:.1f} s: {values['received']} samples received, {values['searched']} searched, "
+            f"{values['dropped']} dropped, {values['lost']} lost before",
+            soft_wrap=True,
+        )
+
+
+def table(signals: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of signals."""
+    made = Table("center", "bandwidth", "symbol rate", "SNR", "label", "confidence")
+    for one in signals:
+        rate, snr = one["symbol_rate"], one["snr_db"]
+        made.add_row(
+            hertz(one["center"]),
+            hertz(one["bandwidth"]),
+            "" if rate is None else hertz(rate).replace("Hz", "Bd"),
+            "" if snr is None else f"{snr:.0f} dB",
+            one["label"],
+            f"{100 * one['confidence']:.0f} %",
+        )
+    if not signals:
+        made.add_row("no signal", "", "", "", "", "")
+    return made
+
+
+def status_line(status: Status) -> Text:
+    """Return how the session stands, in a line."""
+    totals = status.totals
+    parts = [status.source, f"{status.rate / 1e6:.3f} Msamples/s", f"{totals.dropped} dropped"]
+    if totals.lost or totals.gaps:
+        parts.append(f"{totals.lost} lost before, {totals.gaps} gaps")
+    parts.append(f"{100 * status.searched:.0f} % searched")
+    if status.coverage is not None:
+        parts.append(f"{100 * status.coverage:.1f} % of the signals classified")
+    if status.latency_s is not None:
+        parts.append(f"latency {1000 * status.latency_s:.0f} ms")
+    return Text(", ".join(parts))
+
+
+def hertz(value: float) -> str:
+    """Return a frequency with its unit."""
+    for unit, name in ((1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz")):
+        if abs(value) >= unit:
+            return f"{value / unit:.6g} {name}"
+    return f"{value:.6g} Hz"

@@ -1,0 +1,184 @@
+"""Blocks on their way, answers pooled over time, signals followed from block to block."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="needs scipy")
+
+from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.front_end.regions import Region
+from bacalhaunet.classify.front_end.signals import Signal
+from bacalhaunet.classify.live.blocks import WAITING, Block, Mailbox
+from bacalhaunet.classify.live.constellation import constellation
+from bacalhaunet.classify.live.pooling import MEMORY_S, LivePool
+from bacalhaunet.classify.live.tracks import ESTIMATE_S, HISTORY_S, Tracks
+from bacalhaunet.classify.recording_summary import Pool
+from tests.classify.front_end.captures import linear_signal
+
+LABELS = ("BPSK", "QPSK", "FM")
+NO_POINTS = np.empty(0, np.complex64)
+
+
+def block(number, urgent=False, places=(), late=1.0):
+    return Block(number, np.zeros(1000, np.complex64), list(places), (late - 0.1, late), urgent=urgent)
+
+
+def region(center, width=0.1, start=0, stop=1000):
+    return Region(start, stop, center - width / 2, center + width / 2, 1.0, 64)
+
+
+def frames(label, count=8, sure=0.9):
+    row = np.full(len(LABELS), (1 - sure) / (len(LABELS) - 1), np.float32)
+    row[LABELS.index(label)] = sure
+    return np.tile(row, (count, 1))
+
+
+def test_all_blocks_come_in_order_while_they_are_taken():
+    mailbox = Mailbox()
+    for number in range(WAITING):
+        mailbox.put(block(number))
+    assert [mailbox.get(0).start for _ in range(WAITING)] == list(range(WAITING))
+    assert mailbox.get(0) is None
+
+
+def test_too_many_blocks_leave_the_newest_and_the_urgent():
+    mailbox = Mailbox()
+    mailbox.put(block(0, urgent=True))
+    for number in range(1, 10):
+        mailbox.put(block(number))
+    first, second = mailbox.get(0), mailbox.get(0)
+    assert (first.start, first.late) == (0, True)
+    assert second is None  # what waited behind is old by now
+    for number in range(20, 30):
+        mailbox.put(block(number))
+    assert mailbox.get(0).start == 29
+
+
+def test_a_mailbox_is_idle_when_the_last_block_is_done():
+    mailbox = Mailbox()
+    assert mailbox.idle
+    mailbox.put(block(0))
+    assert not mailbox.idle
+    mailbox.get(0)
+    assert not mailbox.idle
+    mailbox.done()
+    assert mailbox.idle
+
+
+def test_a_block_wakes_who_waits():
+    mailbox = Mailbox()
+    threading.Timer(0.05, mailbox.put, [block(3)]).start()
+    begun = time.monotonic()
+    assert mailbox.get(20).start == 3
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.1, 1.0])
+def test_frames_of_one_moment_are_pooled_as_those_of_a_recording(correlation):
+    calibration = Calibration(1.0, correlation)
+    some = np.random.default_rng(1).dirichlet(np.ones(3), 20).astype(np.float32)
+    pool, reference = LivePool(LABELS, calibration), Pool(LABELS, calibration)
+    pool.add(some, 5.0)
+    reference.add(some, np.zeros(20, bool))
+    expected = reference.answer()
+    answer = pool.answer()
+    assert (answer.label, answer.group) == (expected.label, expected.group)
+    assert answer.confidence == pytest.approx(expected.confidence)
+    assert answer.group_confidence == pytest.approx(expected.group_confidence)
+
+
+def test_old_frames_are_forgotten():
+    pool = LivePool(LABELS, Calibration())
+    pool.add(frames("BPSK", 100), 0.0)
+    pool.add(frames("BPSK", 1), 10 * MEMORY_S)
+    assert pool.frames == pytest.approx(1, abs=0.01)
+
+
+def test_a_changed_modulation_is_told_after_a_few_frames_and_a_slip_is_not():
+    pool = LivePool(LABELS, Calibration())
+    assert pool.answer().label is None
+    for number in range(50):
+        pool.add(frames("BPSK", 16), number / 40)
+    pool.add(frames("QPSK", 30), 50 / 40)  # one block alone
+    pool.add(frames("BPSK", 16), 51 / 40)
+    assert pool.answer().label == "BPSK"
+    pool.add(frames("QPSK", 16), 52 / 40)
+    pool.add(frames("QPSK", 16), 53 / 40)
+    assert pool.answer().label == "QPSK"
+
+
+def test_a_signal_keeps_its_number_while_it_is_there():
+    tracks = Tracks(LABELS)
+    assert tracks.seen([region(0.1)], 0.9, 1.0)  # new
+    tracks.estimated([Signal(0, 1000, 0.1, 0.1, 0.07)], block(0, places=[region(0.1)]), 0, 1000)
+    for late in (1.1, 1.2, 1.3):
+        assert not tracks.seen([region(0.101), region(-0.2)] if late == 1.3 else [region(0.099)], late - 0.1, late) or (
+            late == 1.3
+        )
+    assert [track.number for track in tracks.active] == [1, 2]
+    tracks.seen([region(-0.2)], 4.9, 5.0)
+    assert [track.number for track in tracks.active] == [2]
+
+
+def test_ended_signals_with_a_label_are_remembered_for_a_minute():
+    tracks = Tracks(LABELS)
+    place, signal = region(0.1), Signal(0, 1000, 0.1, 0.1, 0.07)
+    for center in (0.1, -0.3):
+        tracks.seen([region(center)], 0.9, 1.0)
+    tracks.estimated([signal], block(0, places=[place]), 0, 1000)
+    tracks.answered(signal, frames("QPSK"), NO_POINTS, block(0, places=[place]), 1.1)
+    tracks.seen([], 2.9, 3.0)
+    assert [track.runs[-1].label for track in tracks.ended] == ["QPSK"]
+    tracks.seen([], 2.9, 3.0 + HISTORY_S)
+    assert tracks.ended == []
+
+
+def test_known_signals_are_cut_out_as_they_were_found_last_and_looked_at_again_when_old():
+    tracks = Tracks(LABELS)
+    place = region(0.1)
+    assert tracks.seen([place], 0.9, 1.0)
+    assert tracks.wanting(block(0, places=[place])) == [place]
+    tracks.estimated([Signal(200, 900, 0.1, 0.09, 0.07)], block(0, places=[place]), 0, 1000)
+    assert tracks.wanting(block(1, places=[place])) == []
+    (known,) = tracks.known(block(1, places=[region(0.1, start=0, stop=600)]))
+    assert (known.start, known.stop, known.center, known.symbol_rate) == (0, 536, 0.1, 0.07)  # a cell less at its end
+    late = 1.0 + ESTIMATE_S[0] + 0.1
+    tracks.seen([place], late - 0.1, late)
+    assert tracks.wanting(block(2, places=[place], late=late)) == [place]
+
+
+def test_one_estimate_that_strays_changes_nothing():
+    tracks, place = Tracks(LABELS), region(0.1)
+    tracks.seen([place], 0.9, 1.0)
+    for rate in (0.07, 0.07, None, 0.05, 0.0701):
+        tracks.estimated([Signal(0, 1000, 0.1, 0.1, rate)], block(0, places=[place]), 0, 1000)
+        assert tracks.active[0].signal.symbol_rate == pytest.approx(0.07, rel=0.01)
+
+
+def test_labels_over_time_are_kept_as_runs():
+    tracks, place, signal = Tracks(LABELS), region(0.1), Signal(0, 1000, 0.1, 0.1, 0.07)
+    tracks.seen([place], 0.9, 1.0)
+    tracks.estimated([signal], block(0, places=[place]), 0, 1000)
+    for number, label in enumerate(["BPSK"] * 4 + ["FM"] * 4):
+        one = block(number, places=[place], late=1.0 + number)
+        tracks.answered(signal, frames(label, 32), NO_POINTS, one, 0.0)
+    runs = tracks.active[0].runs
+    assert [run.label for run in runs] == ["BPSK", "FM"]
+    assert runs[0].stop == runs[1].start
+
+
+@pytest.mark.parametrize(("name", "points"), [("BPSK", 2), ("QPSK", 4), ("8PSK", 8)])
+def test_a_constellation_shows_its_points_whatever_the_phase(name, points):
+    samples = linear_signal(name, 8192, 8.0, 0.35, np.random.default_rng(3)).astype(np.complex64)
+    shown = [
+        constellation(samples * np.complex64(np.exp(1j * turn)), 8.0, f"power {points}") for turn in (0.0, 0.3, 1.0)
+    ]
+    for one in shown:
+        assert np.sqrt(np.mean(np.abs(one) ** 2)) == pytest.approx(1)
+        line = np.mean((one / np.abs(one)) ** points)
+        assert line.real > 0.7  # they lie at multiples of the angle between neighbours
+    assert len(constellation(samples, None)) == 384
+    assert constellation(np.zeros(100, np.complex64), None).max() == 0
