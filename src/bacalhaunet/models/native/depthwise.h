@@ -17,6 +17,14 @@ typedef struct {
 /* Floats that go through the vectors together; a multiple of the channels and of eight. */
 static inline int lanes_of(int channels) { return channels % WIDTH ? WIDTH : channels; }
 
+/* Zeros that start at a cache line; vectors that lie across two take twice as long. */
+static inline float *line_of_zeros(size_t floats) {
+    size_t bytes = (floats * sizeof(float) + 63) / 64 * 64;
+    float *memory = aligned_alloc(64, bytes);
+    if (memory) memset(memory, 0, bytes);
+    return memory;
+}
+
 /* Rows of one residue of the padded input, and of the padded gradient before and after its own. */
 static inline int part_rows(const block_shape *s) { return (s->length_in + 2 * s->padding + s->stride - 1) / s->stride; }
 static inline int rows_before(const block_shape *s) { return (s->kernel - 1) * s->dilation / s->stride + 1; }
@@ -30,6 +38,12 @@ static inline size_t gradient_floats(const block_shape *s) {
     return (size_t)(rows_before(s) + rows_within(s) + 1) * s->inputs + 2 * WIDTH;
 }
 
+static inline __attribute__((always_inline)) void copy_row(float *to, const float *from, int channels) {
+    int c = 0;
+    for (; c + WIDTH <= channels; c += WIDTH) TO(to + c) = AT(from + c);
+    for (; c < channels; c++) to[c] = from[c];
+}
+
 static inline void lay_in(const block_shape *s, const float *x, float *buffer) {
     int channels = s->inputs;
     size_t part = (size_t)part_rows(s) * channels;
@@ -37,10 +51,9 @@ static inline void lay_in(const block_shape *s, const float *x, float *buffer) {
         memcpy(buffer + (size_t)s->padding * channels, x, sizeof(float) * (size_t)s->length_in * channels);
         return;
     }
-    for (int i = 0; i < s->length_in; i++) {
-        int u = i + s->padding;
-        memcpy(buffer + (u % s->stride) * part + (size_t)(u / s->stride) * channels, x + (size_t)i * channels,
-               sizeof(float) * channels);
+    for (int i = 0, residue = s->padding % s->stride, row = s->padding / s->stride; i < s->length_in; i++) {
+        copy_row(buffer + residue * part + (size_t)row * channels, x + (size_t)i * channels, channels);
+        if (++residue == s->stride) residue = 0, row++;
     }
 }
 
@@ -110,6 +123,7 @@ static inline void weigh(const float *buffer, const ptrdiff_t *offset, int count
         int tile = rows - begin < 64 ? rows - begin : 64, k = 0;
         const float *b = buffer + (size_t)begin * lanes, *from = g + (size_t)begin * lanes;
         for (; k + 8 <= count; k += 8) weigh_taps(b, offset + k, from, tile, lanes, sums + (size_t)k * lanes, 8);
+        for (; k + 5 <= count; k += 5) weigh_taps(b, offset + k, from, tile, lanes, sums + (size_t)k * lanes, 5);
         for (; k + 3 <= count; k += 3) weigh_taps(b, offset + k, from, tile, lanes, sums + (size_t)k * lanes, 3);
         for (; k < count; k++) weigh_taps(b, offset + k, from, tile, lanes, sums + (size_t)k * lanes, 1);
     }
@@ -138,8 +152,8 @@ static inline void correlate_back(const block_shape *s, const float *buffer, con
         }
         correlate(buffer, offset, taps, count, 0, scratch, wide, lanes);
         for (int t = 0; t < rows; t++)
-            memcpy(dx + (size_t)((from + t) * s->stride + q - s->padding) * channels, scratch + (size_t)t * channels,
-                   sizeof(float) * channels);
+            copy_row(dx + (size_t)((from + t) * s->stride + q - s->padding) * channels,
+                     scratch + (size_t)t * channels, channels);
     }
 }
 #endif

@@ -78,14 +78,14 @@ int separable_depthwise(const block_shape *s, const float *x, const float *w, fl
                         int threads) {
     int lanes = lanes_of(s->inputs), rows = s->length_out * s->inputs / lanes, failed = 0;
     moments *parts = calloc(threads, sizeof(moments));
-    float *taps = malloc(sizeof(float) * (size_t)s->kernel * lanes);
+    float *taps = line_of_zeros((size_t)s->kernel * lanes);
     ptrdiff_t *offset = malloc(sizeof(ptrdiff_t) * s->kernel);
     if (parts && taps && offset) {
         widen(w, taps, s->kernel, s->inputs);
         input_offsets(s, offset);
 #pragma omp parallel num_threads(threads) reduction(| : failed)
         {
-            float *buffer = calloc(input_floats(s), sizeof(float));
+            float *buffer = line_of_zeros(input_floats(s));
             failed = !buffer;
 #pragma omp for schedule(static)
             for (int b = 0; b < s->batch; b++) {
@@ -121,7 +121,7 @@ int separable_pointwise(const block_shape *s, const float *z1, norm_activation *
     widen(n1->shift, shift, 1, inputs);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int b = 0; b < s->batch; b++) {
-        float y1[TILE * MAX_CHANNELS];
+        float y1[TILE * MAX_CHANNELS] LINE;
         for (int l = 0; l < s->length_out; l += TILE) {
             int count = s->length_out - l < TILE ? s->length_out - l : TILE;
             size_t row = (size_t)b * s->length_out + l;

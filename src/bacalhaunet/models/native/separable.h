@@ -7,6 +7,7 @@
 #include "depthwise.h"
 
 #define TILE 32
+#define LINE __attribute__((aligned(64)))
 #define MAX_CHANNELS 1024
 
 /* Batch normalization, ReLU and quantizer: y = quantize(relu(slope z + shift)); step 0 leaves the quantizer out. */

@@ -157,7 +157,7 @@ int separable_pointwise_backward(const block_shape *s, const float *z2, const fl
         for (int o = 0; o < outputs; o++) turned[(size_t)o * columns + i] = w[(size_t)i * outputs + o];
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int b = 0; b < (failed ? 0 : s->batch); b++) {
-        float y1[TILE * MAX_CHANNELS], dz2[TILE * MAX_CHANNELS], dy1[TILE * MAX_CHANNELS];
+        float y1[TILE * MAX_CHANNELS] LINE, dz2[TILE * MAX_CHANNELS] LINE, dy1[TILE * MAX_CHANNELS] LINE;
         for (int l = 0; l < s->length_out; l += TILE) {
             int count = s->length_out - l < TILE ? s->length_out - l : TILE, high = count * outputs / lanes;
             size_t row = (size_t)b * s->length_out + l;
@@ -200,11 +200,11 @@ typedef struct {
 
 static int take_memory(const block_shape *s, frame_memory *m) {
     size_t weights = (size_t)s->kernel * lanes_of(s->inputs);
-    m->input = calloc(input_floats(s), sizeof(float));
-    m->gradient = calloc(gradient_floats(s), sizeof(float));
-    m->scratch = malloc(sizeof(float) * ((size_t)(s->length_in / s->stride + 2) * s->inputs + 2 * WIDTH));
-    m->taps = malloc(sizeof(float) * weights);
-    m->sums = calloc(weights, sizeof(float));
+    m->input = line_of_zeros(input_floats(s));
+    m->gradient = line_of_zeros(gradient_floats(s));
+    m->scratch = line_of_zeros((size_t)(s->length_in / s->stride + 2) * s->inputs + 2 * WIDTH);
+    m->taps = line_of_zeros(weights);
+    m->sums = line_of_zeros(weights);
     m->offset = malloc(sizeof(ptrdiff_t) * s->kernel);
     m->back = malloc(sizeof(ptrdiff_t) * s->kernel);
     return m->input && m->gradient && m->scratch && m->taps && m->sums && m->offset && m->back;
