@@ -120,8 +120,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     if shipped:
         table = _table("shipped, with weights", ("score", "accuracy", "95 % interval", "on", "trained"))
         for row in shipped:
-            low, high = row["interval"] or (None, None)
-            interval = "" if low is None else f"{100 * low:.2f}-{100 * high:.2f}"
+            interval = "-".join(f"{100 * bound:.2f}" for bound in row["interval"] or ())
             seen = "" if row["frames_seen"] is None else f"{row['frames_seen'] / 1e6:.1f} M frames"
             accuracy = f"{100 * row['accuracy']:.2f} %"
             cells = (f"{row['score']:.5g}", accuracy, interval, row["profile"] or "", seen)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import wording
+from bacalhaunet.report.markdown import table
 from bacalhaunet.report.reproduction.jobs import LEARNING_RATE, Jobs, Trained
 from bacalhaunet.report.reproduction.table_budgets import PAPER_FRAMES
 
@@ -149,16 +150,6 @@ def _cells(row: NetworkRow) -> list[str]:
 
 def _percent(share: float | None) -> str:
     return wording.MISSING if share is None else f"{100 * share:.2f}"
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table, an empty line after it included."""
-    lines = [
-        " | ".join(columns),
-        " | ".join(["---"] * len(columns)),
-        *(" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows),
-    ]
-    return [*(f"| {line} |" for line in lines), ""]
 
 
 def protocol(jobs: Jobs) -> dict[str, str]:
