@@ -1,14 +1,16 @@
 r"""How sure a network may be: a temperature and a correlation of frames, kept in the network's file.
 
-.. math:: p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}, \qquad
+.. math:: p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}, \qquad T = T_0 e^{r H(z)}, \qquad
           P_k \propto \exp\left( \frac{n_e}{n} \sum_{i=1}^n \log p_{k,i} \right), \quad
           n_e = \frac{n}{1 + (n - 1) \rho}
 
 `T` makes a frame's largest probability the share of right labels among such frames (temperature scaling: Guo, Pleiss,
-Sun and Weinberger, "On calibration of modern neural networks", ICML 2017, section 4). Frames of one signal err
-together; n of them with intraclass correlation `\rho` count as `n_e` independent ones (Kish, Survey Sampling, 1965,
-section 5.4), between the product of the frames' probabilities (`\rho` = 0) and their geometric mean (`\rho` = 1).
-Neither changes the order of classes: the labels are those of the logits, and of their sum.
+Sun and Weinberger, "On calibration of modern neural networks", ICML 2017, section 4). It rises with the entropy `H` of
+the network's own probabilities (over that of none at all, 0 to 1), since one temperature cannot fit frames far below
+the noise and clear ones (Balanya, Maronas and Ramos, "Adaptive temperature scaling for robust calibration of deep
+neural networks", 2022). Frames of one signal err together; n of them with intraclass correlation `\rho` count as `n_e`
+independent ones (Kish, Survey Sampling, 1965, section 5.4), between the product of the frames' probabilities (`\rho` =
+0) and their geometric mean (`\rho` = 1). No frame's label changes.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from bacalhaunet.outputs import whole_file
 KEY = "calibration"
 """Name of the entry in an ONNX file's metadata, in a saved model's metrics and in a card."""
 
+_FITTED = ("temperature", "rise", "correlation")
 _DEFAULT_CORRELATION = 0.5
 """For networks that nobody calibrated: any number of frames counts as two at most."""
 
@@ -40,12 +43,14 @@ class Calibration:
     """What turns logits into probabilities.
 
     Attributes:
-        temperature: T, 0.01 to 100; 1 where nothing was fitted.
+        temperature: T of a frame without doubt, 0.01 to 100; 1 where nothing was fitted.
+        rise: r above, -5 to 10; 0 for the same temperature of all frames.
         correlation: Intraclass correlation of the frames of one signal, 0 to 1.
         measured: What was measured when they were fitted; plain JSON values, empty where nothing was.
     """
 
     temperature: float = 1.0
+    rise: float = 0.0
     correlation: float = _DEFAULT_CORRELATION
     measured: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -53,16 +58,23 @@ class Calibration:
         """Check the ranges; NaN fails every check."""
         for name, value, low, high in (
             ("temperature", self.temperature, 0.01, 100),
+            ("rise of the temperature", self.rise, -5, 10),
             ("correlation", self.correlation, 0, 1),
         ):
             if not low <= value <= high:
                 raise ConfigError(f"the {name} is {value}", allowed=f"{low} to {high}")
 
+    def scaled(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Return logits (..., classes) divided by their temperature, of the same type."""
+        if self.rise:
+            temperatures = self.temperature * np.exp(self.rise * entropy(logits))
+            return np.asarray(logits / temperatures[..., None].astype(logits.dtype))
+        return logits if self.temperature == 1 else logits * logits.dtype.type(1 / self.temperature)
+
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return float32 (n, classes): the probabilities of logits (n, classes)."""
-        if self.temperature != 1:
-            logits = logits * np.float32(1 / self.temperature)
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        scaled = self.scaled(logits)
+        powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
     def independent_frames(self, frames: float) -> float:
@@ -71,7 +83,17 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value of the entry, for a saved model's metrics or a card."""
-        return {"temperature": self.temperature, "correlation": self.correlation, **self.measured}
+        fitted = {name: getattr(self, name) for name in _FITTED}
+        return {**fitted, **self.measured}
+
+
+def entropy(logits: NDArray[Any]) -> NDArray[Any]:
+    r"""Return `-\sum_k p_k \log p_k / \log K` of the softmax p of logits (..., K): 0 to 1, of shape (...)."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    total = powers.sum(axis=-1)
+    nats = np.log(total) - np.einsum("...k,...k->...", powers, shifted) / total
+    return np.asarray(nats / np.log(max(logits.shape[-1], 2)))
 
 
 def calibration_of(value: Any, where: str) -> Calibration:
@@ -80,17 +102,16 @@ def calibration_of(value: Any, where: str) -> Calibration:
     Raises:
         ModelFileError: If it is none.
     """
-    wanted = ("temperature", "correlation")
-    if not isinstance(value, Mapping) or not all(_is_number(value.get(name)) for name in wanted):
+    if not isinstance(value, Mapping) or not all(_is_number(value.get(name)) for name in _FITTED):
         raise ModelFileError(
             f"the calibration is {str(value)[:100]!r}",
             where=where,
-            allowed="an object with the numbers temperature and correlation",
+            allowed=f"an object with the numbers {', '.join(_FITTED)}",
             action="calibrate the network again: bacalhaunet calibrate",
         )
-    measured = {name: item for name, item in value.items() if name not in wanted}
+    measured = {name: item for name, item in value.items() if name not in _FITTED}
     try:
-        return Calibration(float(value["temperature"]), float(value["correlation"]), measured)
+        return Calibration(**{name: float(value[name]) for name in _FITTED}, measured=measured)
     except ConfigError as error:
         raise ModelFileError(error.problem, where=where, allowed="what 'bacalhaunet calibrate' writes") from error
 

@@ -1,6 +1,6 @@
 r"""Fitting a temperature and a correlation of frames, and measuring how honest probabilities are.
 
-.. math:: \hat T = \arg\min_T -\frac{1}{n} \sum_i \log p_{y_i, i}(T), \qquad
+.. math:: \hat T_0, \hat r = \arg\min -\frac{1}{n} \sum_i \log p_{y_i, i}(T_0, r), \qquad
           \mathrm{ECE} = \sum_{b=1}^{15} \frac{n_b}{n} \left| \mathrm{acc}_b - \mathrm{conf}_b \right|
 
 over frames with known classes y; b are 15 equal bins of the largest probability (Naeini, Cooper and Hauskrecht,
@@ -9,8 +9,8 @@ over frames with known classes y; b are 15 equal bins of the largest probability
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from bacalhaunet.errors import ConfigError
 BINS = 15
 FRAME_COUNTS = (1, 2, 4, 8, 16, 32)
 """Frames of a signal over which the correlation is fitted."""
-
-_GOLDEN = (5**0.5 - 1) / 2
-_TEMPERATURES = (0.05, 20.0)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -53,32 +50,37 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the temperature of the smallest negative log-likelihood, 0.05 to 20, to four digits.
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64], rising: bool = True) -> Calibration:
+    """Return the temperature, and its rise with the entropy, of the smallest negative log-likelihood.
+
+    The correlation is the default.
+
+    Args:
+        logits: (n, classes).
+        labels: True classes (n,).
+        rising: Whether the temperature may depend on the entropy.
 
     Raises:
         ConfigError: If there is no frame or a logit is not finite.
     """
+    from scipy.optimize import minimize
+
     if not len(labels) or not np.isfinite(logits).all():
         raise ConfigError(f"{len(labels)} frames to calibrate with", allowed="one or more, with finite logits")
-    return round(_smallest(lambda t: negative_log_likelihood(log_softmax(logits / t), labels), *_TEMPERATURES), 4)
+    logits = np.asarray(logits, np.float64)
+
+    def cost(place: NDArray[np.float64]) -> float:
+        return negative_log_likelihood(log_softmax(_at(place).scaled(logits)), labels)
+
+    bounds = ((np.log(0.05), np.log(20)), (-2, 6))[: 1 + rising]
+    found = minimize(
+        cost, [0.0] * len(bounds), method="Nelder-Mead", bounds=bounds, options={"xatol": 1e-4, "fatol": 1e-7}
+    )
+    return _at(found.x)
 
 
-def _smallest(cost: Callable[[float], float], low: float, high: float) -> float:
-    """Golden-section search on a logarithmic scale; the likelihood is unimodal in 1/T."""
-    a, b = np.log(low), np.log(high)
-    inner = [b - _GOLDEN * (b - a), a + _GOLDEN * (b - a)]
-    costs = [cost(float(np.exp(place))) for place in inner]
-    while b - a > 1e-5:
-        if costs[0] <= costs[1]:
-            b, inner[1], costs[1] = inner[1], inner[0], costs[0]
-            inner[0] = b - _GOLDEN * (b - a)
-            costs[0] = cost(float(np.exp(inner[0])))
-        else:
-            a, inner[0], costs[0] = inner[0], inner[1], costs[1]
-            inner[1] = a + _GOLDEN * (b - a)
-            costs[1] = cost(float(np.exp(inner[1])))
-    return float(np.exp((a + b) / 2))
+def _at(place: NDArray[np.float64]) -> Calibration:
+    return Calibration(round(float(np.exp(place[0])), 4), round(float(place[1]), 4) if len(place) > 1 else 0.0)
 
 
 @dataclass(frozen=True)
@@ -93,29 +95,35 @@ class Signals:
     logits: NDArray[np.floating]
     labels: NDArray[np.int64]
 
-    def pooled(self, frames: int, calibration: Calibration) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return log probabilities of answers pooled over ``frames`` frames each, and the true classes.
+    def means(self, frames: int, calibration: Calibration) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the means of log probabilities over ``frames`` frames each, (answers, classes), and the true classes.
 
         A signal of more frames gives several answers.
         """
         signals, most, classes = self.logits.shape
         parts = most // frames
         rows = self.logits[:, : parts * frames].reshape(signals * parts, frames, classes)
-        means = log_softmax(rows / calibration.temperature).mean(axis=1)
-        return log_softmax(means * calibration.independent_frames(frames)), np.repeat(self.labels, parts)
+        return log_softmax(calibration.scaled(rows)).mean(axis=1), np.repeat(self.labels, parts)
+
+    def pooled(self, frames: int, calibration: Calibration) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return log probabilities of answers pooled over ``frames`` frames each, and the true classes."""
+        means, labels = self.means(frames, calibration)
+        return log_softmax(means * calibration.independent_frames(frames)), labels
 
     def frame_counts(self) -> Sequence[int]:
         """Return the numbers of frames that answers are pooled over."""
         return [count for count in FRAME_COUNTS if count <= self.logits.shape[1]]
 
 
-def fit_correlation(signals: Signals, temperature: float) -> float:
-    """Return the correlation, in steps of 0.01, of the smallest mean negative log-likelihood of pooled answers."""
+def fit_correlation(signals: Signals, calibration: Calibration) -> Calibration:
+    """Return a calibration with the correlation, in steps of 0.01, of the smallest negative log-likelihood.
 
-    def cost(correlation: float) -> float:
-        calibration = Calibration(temperature, correlation)
-        return float(
-            np.mean([negative_log_likelihood(*signals.pooled(n, calibration)) for n in signals.frame_counts()])
-        )
+    The mean is taken over answers pooled over 1, 2, 4 ... frames.
+    """
+    means = [(count, *signals.means(count, calibration)) for count in signals.frame_counts()]
 
-    return min((round(0.01 * step, 2) for step in range(101)), key=cost)
+    def cost(candidate: Calibration) -> float:
+        pooled = [(log_softmax(mean * candidate.independent_frames(count)), labels) for count, mean, labels in means]
+        return float(np.mean([negative_log_likelihood(*one) for one in pooled]))
+
+    return min((replace(calibration, correlation=round(0.01 * step, 2)) for step in range(101)), key=cost)

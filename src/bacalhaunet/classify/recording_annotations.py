@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bacalhaunet.classify.picture import Box
 from bacalhaunet.classify.recording import LabelledFrames
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.sigmf_writer import Annotation, validated
 from bacalhaunet.data.recordings.stores import Interleaved
 from bacalhaunet.errors import ConfigError
+
+_BOXES = 24
+"""Stretches that a picture has room for."""
 
 
 @dataclass
@@ -58,6 +62,16 @@ class Stretches:
             for one in self._stretches
             if one.label is not None
         ]
+
+    def boxes(self) -> list[Box]:
+        """Return a box of the picture for each of the longest stretches, as wide as the band."""
+        heard = [one for one in self._stretches if one.label is not None]
+        longest = sorted(heard, key=lambda one: one.start - one.stop)[:_BOXES]
+        return [Box(one.start, one.stop, -0.48, 0.48, str(one.label)) for one in sorted(longest, key=_start)]
+
+
+def _start(stretch: _Stretch) -> int:
+    return stretch.start
 
 
 def annotated_metadata(recording: Recording, annotations: list[Annotation], path: Path) -> str:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.frame_log import FrameLog
+from bacalhaunet.classify.picture import check_picture, write_picture
 from bacalhaunet.classify.recording import Classification, LabelledFrames
 from bacalhaunet.classify.recording_annotations import Stretches, annotated_metadata
 from bacalhaunet.classify.recording_output import JsonDocument, WriteBatch, label_writer
@@ -67,6 +68,7 @@ def build(parser: ArgumentParser) -> None:
     add("--scale", type=float | None, default=None, help="multiply samples by this; turns 'auto' into 'none'")
     add_arguments(parser)
     add("--output", "-o", type=str | None, default=None, help="labels as .csv, .jsonl, or annotations as .sigmf-meta")
+    add("--picture", type=str | None, default=None, help="spectrogram with labelled boxes, as .png, .svg or .pdf")
     add("--json", action="store_true", help="print one JSON document and nothing else")
 
 
@@ -91,9 +93,11 @@ def run(arguments: Namespace) -> None:
     )
     check_output(arguments.output, recording)
     with ExitStack() as outputs:
-        settings = vars(work.cutter.framing)
-        log = outputs.enter_context(kept_progress(arguments.output, engine, recording, settings))
+        kept = arguments.output or arguments.picture
+        log = outputs.enter_context(kept_progress(kept, engine, recording, vars(work.cutter.framing)))
         writers = [outputs.enter_context(_labels(arguments.output, work))] if arguments.output else []
+        if arguments.picture is not None:
+            writers.append(outputs.enter_context(_picture(Path(arguments.picture), work)))
         if arguments.json:
             _run_json(work, writers, log)
         else:
@@ -161,6 +165,16 @@ def _annotations(path: Path, recording: Recording, work: Classification) -> Iter
     stretches = Stretches(work.engine.frame_length, len(recording))
     yield stretches.add
     write_text(path, annotated_metadata(recording, stretches.annotations(Path(work.engine.target).name), path))
+
+
+@contextmanager
+def _picture(path: Path, work: Classification) -> Iterator[WriteBatch]:
+    """Give what collects stretches of equal labels, which are drawn when all are there."""
+    recording = work.recording
+    check_picture(path, recording)
+    stretches = Stretches(work.engine.frame_length, len(recording))
+    yield stretches.add
+    write_picture(path, recording, stretches.boxes(), f"{recording.path.name}: {work.summary().label or 'silence'}")
 
 
 def _print(first: LabelledFrames, summary: RecordingSummary) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jsonargparse import ArgumentParser, Namespace
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -24,9 +25,11 @@ from bacalhaunet.classify.front_end.answers import (
     Frequencies,
     capture_summary,
     signal_annotations,
+    signal_boxes,
     signal_object,
 )
 from bacalhaunet.classify.front_end.classification import CaptureClassification, SignalAnswer, found_signals
+from bacalhaunet.classify.picture import check_picture, write_picture
 from bacalhaunet.classify.recording import LabelledFrames
 from bacalhaunet.classify.recording_annotations import annotated_metadata
 from bacalhaunet.classify.recording_output import JsonDocument
@@ -73,16 +76,21 @@ def run_signals(arguments: Namespace, recording: Recording, engine: Engine) -> N
     detect = arguments.center is None if arguments.detect is None else arguments.detect
     settings = Frequencies(recording).settings(detect, arguments.center, arguments.bandwidth, arguments.symbol_rate)
     framing = {name: getattr(arguments, name) for name in ("frame_step", "normalization", "scale")}
-    with kept_progress(arguments.output, engine, recording, vars(settings) | framing) as log:
+    if arguments.picture is not None:
+        check_picture(Path(arguments.picture), recording)
+    with kept_progress(arguments.output or arguments.picture, engine, recording, vars(settings) | framing) as log:
         with progress_line("looking for signals", "samples", len(recording)) as advance:
             signals = found_signals(recording, settings, log, advance)
         work = CaptureClassification(engine, recording, settings, signals=signals, **framing)
         if arguments.json:
-            _print_json(work, arguments.output, log)
+            answers = _print_json(work, arguments.output, log)
         else:
             answers = _answers(work, log)
             _write(arguments.output, answers, work)
             _print_table(answers, recording)
+        if arguments.picture is not None:
+            title = f"{recording.path.name}: {len(answers)} signal{'' if len(answers) == 1 else 's'}"
+            write_picture(Path(arguments.picture), recording, signal_boxes(answers, recording), title)
 
 
 def _answers(
@@ -99,7 +107,7 @@ def _answers(
         return list(work.answers(done, log))
 
 
-def _print_json(work: CaptureClassification, output: str | None, log: FrameLog | None) -> None:
+def _print_json(work: CaptureClassification, output: str | None, log: FrameLog | None) -> list[SignalAnswer]:
     # Spooled: a capture that turns out damaged half-way prints no half document.
     with tempfile.SpooledTemporaryFile(16 * 2**20, "w+", encoding="utf-8") as spool:
         document = JsonDocument(spool, work.recording.sample_rate)
@@ -110,6 +118,7 @@ def _print_json(work: CaptureClassification, output: str | None, log: FrameLog |
         _write(output, answers, work)
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout)
+    return answers
 
 
 def check_output(output: str | None, recording: Recording) -> None:
@@ -156,20 +165,20 @@ def _print_table(answers: Sequence[SignalAnswer], recording: Recording) -> None:
     if not answers:
         console.print(f"{NO_SIGNAL}: {recording.path} holds noise alone", soft_wrap=True)
         return
-    scale, name = (1e-3, "kHz") if recording.sample_rate else (1.0, unit.unit)
-    columns = ("samples", f"centre, {name}", f"bandwidth, {name}", "symbol rate", "SNR", "label", "confidence", "group")
-    table = Table(*columns, title=f"signals of {recording.path}", title_justify="left")
+    scale, name, rates = (1e-3, "kHz", "kBd") if recording.sample_rate else (1.0, "cycles", "symbols")
+    columns = ("first sample", f"centre {name}", f"width {name}", rates, "SNR dB", "label", "sure %", "group")
+    table = Table(*columns, title=f"signals of {recording.path}", title_justify="left", box=SIMPLE_HEAD)
     for answer in answers:
         signal, summary = answer.signal, answer.summary
         rate = signal.symbol_rate
         table.add_row(
-            f"{signal.start} to {signal.stop - 1}",
-            f"{scale * unit.said(signal.center, signal.start):.5f}",
+            str(signal.start),
+            f"{scale * unit.said(signal.center, signal.start):.4f}",
             f"{scale * unit.width(signal.bandwidth):.4g}",
-            "unknown" if rate is None else f"{scale * unit.width(rate):.5g}",
-            "" if signal.snr_db is None else f"{signal.snr_db:.0f} dB",
+            "" if rate is None else f"{scale * unit.width(rate):.5g}",
+            "" if signal.snr_db is None else f"{signal.snr_db:.0f}",
             summary.label or "(silent)",
-            f"{100 * summary.confidence:.1f} %",
-            f"{summary.group} {100 * summary.group_confidence:.1f} %" if summary.group else "",
+            f"{100 * summary.confidence:.1f}",
+            f"{summary.group} {100 * summary.group_confidence:.1f}" if summary.group else "",
         )
     console.print(table)

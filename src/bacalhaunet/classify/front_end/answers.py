@@ -12,6 +12,8 @@ from typing import Any
 
 from bacalhaunet.classify.front_end.classification import SignalAnswer
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
+from bacalhaunet.classify.picture import Box
+from bacalhaunet.classify.signal_points import signal_points
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.sigmf_writer import Annotation
 
@@ -131,6 +133,32 @@ def capture_summary(answers: Sequence[SignalAnswer], recording: Recording, netwo
         "network": network,
         "engine": engine,
     }
+
+
+def signal_boxes(answers: Sequence[SignalAnswer], recording: Recording) -> list[Box]:
+    """Return a box of the picture for each signal, with its constellation."""
+    unit = Frequencies(recording)
+    scale, name = (1e-3, "kBd") if recording.sample_rate else (1.0, "symbols a sample")
+    boxes = []
+    for answer in answers:
+        signal, summary = answer.signal, answer.summary
+        notes = [f"{100 * summary.confidence:.0f} %"]
+        if signal.symbol_rate is not None:
+            notes.append(f"{scale * unit.width(signal.symbol_rate):.4g} {name}")
+        if signal.snr_db is not None:
+            notes.append(f"{signal.snr_db:.0f} dB")
+        boxes.append(
+            Box(
+                signal.start,
+                signal.stop,
+                signal.center - signal.bandwidth / 2,
+                signal.center + signal.bandwidth / 2,
+                summary.label or NO_SIGNAL,
+                ", ".join(notes),
+                signal_points(recording, signal),
+            )
+        )
+    return boxes
 
 
 def signal_annotations(answers: Sequence[SignalAnswer], recording: Recording, network: str) -> list[Annotation]:

@@ -20,11 +20,12 @@ from bacalhaunet.classify.engines import cores
 from bacalhaunet.classify.front_end.burst_edges import burst_edges
 from bacalhaunet.classify.front_end.carrier import fine_carrier, symbols
 from bacalhaunet.classify.front_end.channel import Channel
+from bacalhaunet.classify.front_end.offset_lines import OffsetLines, offset_lines
 from bacalhaunet.classify.front_end.regions import Region, regions
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.front_end.spectrogram import SHORTEST, spectrogram
 from bacalhaunet.classify.front_end.spectrum_shape import balance, occupied_width, symmetry
-from bacalhaunet.classify.front_end.symbol_rate import symbol_rate
+from bacalhaunet.classify.front_end.symbol_rate import symbol_line
 from bacalhaunet.data.recordings.recording import Recording
 
 SAMPLES_PER_SYMBOL = 8
@@ -42,6 +43,9 @@ _MARGIN = 1.1
 _SKIRT = 0.25
 """Width of a filter's skirt in widths of its passband."""
 
+_SURE_LINE = 40.0
+"""Excess of a line of the envelope that needs no comparison with the lines of the square."""
+
 _FINE_SAMPLES = 1 << 16
 _BAND_OF_SYMBOLS = 1.4
 """Bandwidth in symbol rates where only the symbol rate is known: a roll-off of 0.4, as RadioML's."""
@@ -58,8 +62,9 @@ class Signal:
         bandwidth: Width of the band above the noise.
         symbol_rate: Symbols a sample; None if none was found, as for analog modulations.
         snr_db: Ratio of the signal's to the noise's power in the band, dB; None if the noise is unknown.
-        center_from: ``hand``, ``spectrum``, or ``power M`` for the line of the M-th power of the symbols.
-        symbol_rate_from: ``hand``, ``envelope``, or ``none``.
+        center_from: ``hand``, ``spectrum``, ``power M`` for the line of the M-th power of the symbols, or ``square``
+            for the lines of the squared signal.
+        symbol_rate_from: ``hand``, ``envelope``, ``square``, or ``none``.
         room: Width about the centre that holds no other signal at the same time; None if not looked for.
     """
 
@@ -181,10 +186,14 @@ def _with_symbols(recording: Recording, signal: Signal, settings: FrontEndSettin
         signal = replace(signal, symbol_rate=settings.symbol_rate, symbol_rate_from="hand")
     else:
         channel = _analysis_channel(recording, signal)
-        rate = symbol_rate(_middle(channel), signal.bandwidth / float(channel.ratio))
-        if rate is None:
+        samples, width = _middle(channel), signal.bandwidth / float(channel.ratio)
+        line = symbol_line(samples, width)
+        pair = offset_lines(samples, width) if line.excess < _SURE_LINE else None
+        if pair is not None and pair.excess > line.excess:
+            return _with_offset_symbols(signal, pair, float(channel.ratio))
+        if line.excess < 0:
             return signal
-        signal = replace(signal, symbol_rate=float(rate * channel.ratio), symbol_rate_from="envelope")
+        signal = replace(signal, symbol_rate=float(line.frequency * channel.ratio), symbol_rate_from="envelope")
     if signal.center_from == "hand" or signal.symbol_rate is None:
         return signal
     channel = _narrow_channel(recording, signal)
@@ -193,6 +202,14 @@ def _with_symbols(recording: Recording, signal: Signal, settings: FrontEndSettin
         return signal
     center = signal.center + fine.offset * signal.symbol_rate
     return replace(signal, center=center, center_from=f"power {fine.power}")
+
+
+def _with_offset_symbols(signal: Signal, lines: OffsetLines, ratio: float) -> Signal:
+    """Return the signal with what two lines of its square tell; ``ratio`` turns their rate into the capture's."""
+    signal = replace(signal, symbol_rate=lines.symbol_rate * ratio, symbol_rate_from="square")
+    if signal.center_from == "hand":
+        return signal
+    return replace(signal, center=signal.center + lines.center * ratio, center_from="square")
 
 
 def _analysis_channel(recording: Recording, signal: Signal) -> Channel:

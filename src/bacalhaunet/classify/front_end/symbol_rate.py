@@ -39,8 +39,8 @@ class Line(NamedTuple):
     excess: float
 
 
-def symbol_rate(samples: NDArray[np.complex64], width: float) -> float | None:
-    """Return the symbol rate in cycles a sample; None if no line stands out.
+def symbol_line(samples: NDArray[np.complex64], width: float) -> Line:
+    """Return the line at the symbol rate, in cycles a sample; its excess is negative if none stands out.
 
     Args:
         samples: The signal near zero frequency, at three samples a symbol or more.
@@ -50,8 +50,7 @@ def symbol_rate(samples: NDArray[np.complex64], width: float) -> float | None:
     bare = without_carrier(samples)
     looked_at = (samples, bare, flattened(bare, width))
     lines = [strongest_line(np.abs(one) ** 2, *band) for one in looked_at]
-    best = max(lines, key=lambda line: line.excess)
-    return best.frequency if best.excess > 0 else None
+    return max(lines, key=lambda line: line.excess)
 
 
 def without_carrier(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -96,7 +95,7 @@ def strongest_line(values: NDArray[np.floating] | NDArray[np.complexfloating], l
     inner = slice(margin, len(band) - margin)
     best = margin + int(excess[inner].argmax())
     fraction = parabola(np.log(band[best - 1 : best + 2]))
-    return Line((bins[best] + fraction) / count, float(excess[best] - np.log((last - first) / _FALSE_LINES)))
+    return Line(float(bins[best] + fraction) / count, float(excess[best] - np.log((last - first) / _FALSE_LINES)))
 
 
 def parabola(three: NDArray[np.floating]) -> float:

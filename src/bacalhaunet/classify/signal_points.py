@@ -1,0 +1,76 @@
+r"""The symbols of a signal as points of the plane, for pictures.
+
+.. math:: y_k e^{-j (2 \pi \hat f k + \hat\phi)}, \qquad \hat\phi = \frac{1}{M} \arg \sum_k |y_k|\, e^{j M \angle y_k}
+
+The signal passes a root-raised-cosine filter, as a receiver's does, is taken at the timing of its squared envelope and
+turned back by what is left of its carrier (``front_end.carrier``: the smallest power M that has a line).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.classify.front_end.carrier import fine_carrier, symbols
+from bacalhaunet.classify.front_end.scipy_extra import scipy_module
+from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of
+from bacalhaunet.data.recordings.recording import Recording
+
+POINTS = 1024
+"""Points of a picture at most."""
+
+_ROLL_OFF = 0.35
+_HALF_SPAN = 8
+_TINY = 1e-30
+
+
+def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]:
+    """Return up to 1024 symbols from the middle of a signal, or samples where its symbol rate is unknown.
+
+    The root mean square is 1; ASK and BPSK lie along the real axis.
+    """
+    channel = channel_of(recording, signal)
+    margin = _HALF_SPAN * SAMPLES_PER_SYMBOL
+    wanted = POINTS * SAMPLES_PER_SYMBOL + 2 * margin
+    first = max(0, (channel.count - wanted) // 2)
+    samples = channel.read(first, min(first + wanted, channel.count))
+    if signal.symbol_rate is None:
+        return _scaled(samples[:: max(1, len(samples) // POINTS)])
+    period = float(channel.ratio) / signal.symbol_rate
+    matched = scipy_module("signal").fftconvolve(samples, root_raised_cosine(period), "same")
+    inside = matched[margin:-margin] if len(matched) > 4 * margin else matched
+    points = symbols(inside.astype(np.complex64), period)[:POINTS]
+    fine = fine_carrier(points)
+    if fine is None:
+        return _scaled(points)
+    points = points * np.exp(-2j * np.pi * fine.offset * np.arange(len(points)))
+    turn = np.angle(np.sum(np.abs(points) * np.exp(1j * fine.power * np.angle(points))))
+    # The outer points of QPSK and QAM lie on the diagonals: their fourth power is negative.
+    turn += np.pi if fine.power == 4 else 0.0
+    return _scaled(points * np.exp(-1j * turn / fine.power))
+
+
+def root_raised_cosine(period: float, roll_off: float = _ROLL_OFF) -> NDArray[np.float64]:
+    """Return the taps of a root-raised-cosine filter of unit energy.
+
+    Args:
+        period: Samples a symbol.
+        roll_off: 0 to 1, 0 excluded.
+    """
+    half = round(_HALF_SPAN * period)
+    time = np.arange(-half, half + 1) / period
+    edge = np.abs(np.abs(4 * roll_off * time) - 1) < 1e-9
+    safe = np.where(edge | (time == 0), 0.1234, time)
+    taps = np.sin(np.pi * safe * (1 - roll_off)) + 4 * roll_off * safe * np.cos(np.pi * safe * (1 + roll_off))
+    taps /= np.pi * safe * (1 - (4 * roll_off * safe) ** 2)
+    taps[time == 0] = 1 - roll_off + 4 * roll_off / np.pi
+    angle = np.pi / (4 * roll_off)
+    taps[edge] = roll_off / np.sqrt(2) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
+    return np.asarray(taps / np.sqrt(np.sum(taps**2)))
+
+
+def _scaled(points: NDArray[Any]) -> NDArray[np.complex64]:
+    size = float(np.sqrt(np.mean(np.abs(points) ** 2)))
+    return np.asarray(points / max(size, _TINY), np.complex64)
