@@ -13,7 +13,7 @@ from bacalhaunet.compression.measure import mean_loss
 from bacalhaunet.cost.analytic import spec_cost
 from bacalhaunet.cost.nonzero import nonzero_weights
 from bacalhaunet.data.batches import Batch
-from bacalhaunet.models.layers import Quantizer
+from bacalhaunet.models.layers import QuantConvolution, QuantDense, Quantizer
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import calibrate, transfer_state
@@ -89,21 +89,33 @@ def with_knob(spec: NetworkSpec, knob: Knob, bits: int) -> NetworkSpec:
 
 
 def lowered_network(spec: NetworkSpec, other: nn.Module, frames: Tensor) -> nn.Module:
-    """Build ``spec`` with the weights of a network of other bits; quantizers with other bits are set on ``frames``.
+    """Build ``spec`` with the weights of a network of other bits; quantizers that have other bits are set anew.
 
     Args:
         spec: What to build.
         other: The network of other bits; it is not changed.
-        frames: float32 (batch, 2, length).
+        frames: float32 (batch, 2, length), to set activation quantizers on.
     """
     with torch.random.fork_rng(devices=[]):
         network = build_network(spec)
     transfer_state(network, other.state_dict())
+    _keep_weight_steps(network, other)
     known = {name: m.bits for name, m in other.named_modules() if isinstance(m, Quantizer)}
     changed = {n for n, m in network.named_modules() if isinstance(m, Quantizer) and known.get(n) != m.bits}
     if changed:
         calibrate(network, frames, changed)
     return network.eval()
+
+
+def _keep_weight_steps(network: nn.Module, other: nn.Module) -> None:
+    """Take over the learned steps of weights that have the same bits in both networks."""
+    layers = dict(other.named_modules())
+    for name, layer in network.named_modules():
+        if isinstance(layer, QuantConvolution | QuantDense) and isinstance(layers[name], type(layer)):
+            own, known = layer.learned_threshold, layers[name].learned_threshold
+            if own is not None and known is not None and layer.weight_bits == layers[name].weight_bits:
+                with torch.no_grad():
+                    own.copy_(known)
 
 
 def lowerings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +48,9 @@ class CompressConfig:
         bits: Bits of weights, activations and sums, one uniform step after another; those above what the network has
             are passed over. Empty leaves the bits.
         input_bits: Bits of the input in those steps.
-        shared_sums: Whether both inputs of a residual sum go through one quantizer from those steps on.
+        quantize_sums: Whether residual sums get those bits too; unquantized ones are charged 32.
+        shared_sums: Whether both inputs of a quantized residual sum go through one quantizer from those steps on.
+        learned_steps: Whether the steps of quantized weights are learned from the first change of bits on.
         allocation: The search for the bits of each layer.
         pruning: How weights are pruned to the target.
         prune_factor: With ``min_accuracy``: score of a pruning over that of the one before.
@@ -71,7 +73,9 @@ class CompressConfig:
     min_accuracy: float | None = None
     bits: tuple[int, ...] = (6, 5)
     input_bits: int = 8
+    quantize_sums: bool = True
     shared_sums: bool = True
+    learned_steps: bool = True
     allocation: AllocationConfig = field(default_factory=AllocationConfig)
     pruning: ScorePruningConfig = field(default_factory=ScorePruningConfig)
     prune_factor: float = 0.8
@@ -125,11 +129,8 @@ class CompressConfig:
 
     def uniform(self, bits: int) -> BitsConfig:
         """Return the bits of one uniform step."""
-        return BitsConfig(bits, bits, self.input_bits, bits, self.shared_sums)
-
-    def with_target(self, score: float) -> CompressConfig:
-        """Return the same road to a target score."""
-        return replace(self, target_score=score, min_accuracy=None)
+        sums = self.quantize_sums
+        return BitsConfig(bits, bits, self.input_bits, bits if sums else None, self.shared_sums and sums)
 
     def to_yaml(self) -> str:
         """Return every setting as YAML; ``compress --config`` takes it back."""

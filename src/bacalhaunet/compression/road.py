@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bacalhaunet.compression.allocation import allocate
@@ -18,6 +19,7 @@ from bacalhaunet.cost.nonzero import nonzero_weights
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import save_model
 from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.run import MODEL_FILE, claim_folder
@@ -98,7 +100,7 @@ def _to_accuracy(steps: Steps, least: float) -> None:
 def _uniform(steps: Steps, bits: int, least: float | None) -> bool:
     """Go to the same bits everywhere, unless that saves nothing; say whether the road may go on."""
     saved = steps.here()
-    spec = with_bits(saved.spec, steps.config.uniform(bits))
+    spec = _learning_steps(steps, with_bits(saved.spec, steps.config.uniform(bits)))
     if spec_cost(spec, nonzero_weights(saved.network, saved.spec)).score >= steps.last_kept.score:
         return True
 
@@ -117,11 +119,18 @@ def _allocate(steps: Steps, target: float, least: float | None) -> None:
 
     def begin() -> Begun:
         validation, folder = steps.data.validation, steps.folder / "allocation"
-        found = allocate(saved.network, saved.spec, target, allocation, validation, steps.frames, folder, say)
+        spec = _learning_steps(steps, saved.spec)
+        network = lowered_network(spec, saved.network, steps.frames)
+        found = allocate(network, spec, target, allocation, validation, steps.frames, folder, say)
         return Begun(found.spec, found.network, {"lowered": list(found.lowered)})
 
     training = Training(steps.config.bits_epochs, _fine_tune)
     steps.do("allocation", "bits per layer", begin, training, least=least)
+
+
+def _learning_steps(steps: Steps, spec: NetworkSpec) -> NetworkSpec:
+    """Return ``spec`` with learned steps of weights, if the road has them."""
+    return replace(spec, learned_weight_steps=spec.learned_weight_steps or steps.config.learned_steps)
 
 
 def _prune(steps: Steps, target: float, least: float | None) -> bool:

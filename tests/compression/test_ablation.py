@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("qonnx")
+
+from bacalhaunet.compression import ablation  # noqa: E402
+from bacalhaunet.compression.ablation import LEFT_OUT, WHOLE, ablate, variants  # noqa: E402
+from bacalhaunet.compression.config import AllocationConfig, CompressConfig  # noqa: E402
+from bacalhaunet.errors import ConfigError  # noqa: E402
+from bacalhaunet.training.config import DistillationConfig  # noqa: E402
+
+from .small_pruning import data  # noqa: E402
+from .small_road import config  # noqa: E402
+
+ROAD = CompressConfig(target_score=0.01, distillation=DistillationConfig("t.safetensors"))
+
+
+def epochs(road):
+    changes = len(road.bits) + (road.allocation.factor < 1)
+    return road.bits_epochs * changes + road.prune_epochs
+
+
+def test_every_ingredient_is_left_out_once_at_the_same_budget_and_target():
+    found = variants(ROAD)
+    assert list(found) == [WHOLE, *LEFT_OUT]
+    roads = [road for _, road in found.values()]
+    assert len({road.to_yaml() for road in roads}) == len(roads)
+    assert {epochs(road) for road in roads} == {epochs(ROAD)}
+    assert {road.target_score for road in roads} == {0.01}
+
+
+def test_what_the_road_does_not_have_is_not_left_out():
+    road = CompressConfig(target_score=0.01, bits=(5,), allocation=AllocationConfig(factor=1.0))
+    assert not {"teacher", "gradual-bits", "bits-per-layer"} & set(variants(road))
+
+
+def test_without_a_target_score_nothing_can_be_compared():
+    with pytest.raises(ConfigError, match="target score"):
+        variants(CompressConfig(min_accuracy=0.5))
+
+
+def test_the_roads_start_from_one_training_and_the_table_has_a_row_for_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "LEFT_OUT", {"return": LEFT_OUT["return"]})
+    road = config(
+        tmp_path / "run",
+        bits=(5,),
+        allocation=AllocationConfig(factor=1.0),
+        start_epochs=1,
+        prune_epochs=1,
+        norm_batches=0,
+    )
+    folder = tmp_path / "run"
+    rows = ablate(road, folder, data=data(per_epoch=4))
+    assert [row.name for row in rows] == [WHOLE, "return"]
+    assert all(row.score <= road.target_score for row in rows)
+    starts = {(folder / name / "start" / "model.safetensors").read_bytes() for name in (WHOLE, "return")}
+    assert len(starts) == 1
+    assert [row["accuracy"] for row in json.loads((folder / "ablation.json").read_text())] == [r.accuracy for r in rows]
+    assert len((folder / "ablation.md").read_text().splitlines()) == 6
