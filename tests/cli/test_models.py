@@ -51,8 +51,11 @@ def card(name="tiny", **changes):
             "frames_seen": 3_000_000,
             "seeds": [1],
             "profile": "twin",
+            "data": {"profile": "twin"},
             "stages": [{"kind": "prune", "frames": 3_000_000, "validation_accuracy": 0.7, "seed": 1, "step": {"a": 1}}],
-            "recipe": [{"command": "train", "config": {"network": "prototype"}, "model": "model.safetensors"}],
+            "recipe": [
+                {"command": "train", "config": {"network": "prototype"}, "model": "a", "data": {"profile": "twin"}}
+            ],
         },
         "measured": {"date": "2026-11-25T22:00:00+00:00", "machine": "a machine", "command": "bacalhaunet ship x"},
         **changes,
@@ -80,7 +83,16 @@ def test_the_list_has_shipped_networks_first_with_accuracy_and_score(folder, cap
 def test_a_card_is_shown_with_its_curve(folder, capsys):
     assert main(["models", "tiny"]) == 0
     out = capsys.readouterr().out
-    for said in ("75.00 %", "30.00 to 95.00 %", "0.012300", "3,000,000 frames", "OOK 50.0 %", "a machine", "█" * 25):
+    for said in (
+        "75.00 %",
+        "30.00 to 95.00 %",
+        "0.012300",
+        "3,000,000 frames",
+        "none twice",
+        "OOK 50.0 %",
+        "a machine",
+        "█" * 25,
+    ):
         assert said in out, said
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from bacalhaunet.report.shipping.training_file import in_words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -74,7 +76,8 @@ def _facts(card: Mapping[str, Any]) -> Table:
     table.add_row("weights", f"{kept}, {sizes['weights']:,} bytes packed")
     table.add_row("files", f"{sizes['onnx']:,} bytes as ONNX, {sizes['safetensors']:,} as a saved model")
     seeds = ", ".join(map(str, dict.fromkeys(training["seeds"])))
-    table.add_row("trained", f"{training['frames_seen']:,} frames of the {training['profile']} profile, seeds {seeds}")
+    seen = f"{training['frames_seen']:,} frames in {len(training['stages'])} stages, seeds {seeds}"
+    table.add_row("trained", f"{seen}; {in_words(training['data'])}")
     same = f"same class as {parity['engines'][1]} on {parity['same_class']:,} of {parity['frames']:,} frames"
     table.add_row("engine", f"{parity['engines'][0]}: {same}")
     if "calibration" in card:

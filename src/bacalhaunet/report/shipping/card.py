@@ -70,7 +70,8 @@ def training_part(stages: Sequence[Mapping[str, Any]], recipe: Sequence[Card], t
     return {
         "frames_seen": before,
         "seeds": [stage["config"]["seed"] for stage in stages],
-        "profile": stages[-1]["config"]["data"]["profile"],
+        "profile": recipe[-1]["data"]["profile"],
+        "data": recipe[-1]["data"],
         "snr_min_db": stages[-1]["config"]["data"]["snr_min_db"],
         "curve": curve,
         "teachers": list(teachers),

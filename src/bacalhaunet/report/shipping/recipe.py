@@ -1,7 +1,8 @@
 """The runs that made a network, in order, as plain data: what a card needs to have them made again.
 
-A run is ``command``, ``config`` (every setting), ``model`` (its saved model, relative to its folder) and, where there
-are, ``spec`` (of a network given as a file), ``starts_from`` and ``teacher`` (numbers of earlier runs).
+A run is ``command``, ``config`` (every setting), ``model`` (its saved model, relative to its folder), ``data`` (what
+its frames were) and, where there are, ``spec`` (of a network given as a file), ``starts_from`` and ``teacher`` (numbers
+of earlier runs).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.outputs import write_text
+from bacalhaunet.report.shipping.training_file import command, described
 
 Run = dict[str, Any]
 
@@ -48,7 +50,8 @@ def _add(model: Path, found: list[Run], numbers: dict[str, int]) -> int:
             action="name the model where 'bacalhaunet train', 'prune' or 'compress' left it",
         )
     config: dict[str, Any] = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
-    run: Run = {"command": _command(config), "config": config, "model": str(model.relative_to(folder))}
+    own = str(model.relative_to(folder))
+    run: Run = {"command": _command(config), "config": config, "model": own, "data": described(config)}
     before = _behind(str(config["network"]), found, numbers)
     if before is not None:
         run["starts_from"] = before
@@ -103,6 +106,11 @@ def write_recipe(recipe: Sequence[Run], folder: Path) -> Path:
             write_text(folder / config["network"], yaml.safe_dump(run["spec"], sort_keys=False))
         if run.get("teacher") is not None:
             config["distillation"] = {**config["distillation"], "teacher": _model(recipe, run["teacher"])}
+        remake = command(run["data"])
+        if remake is not None:
+            config["data"] = {**config["data"], "file": run["data"]["file"]}
+            if remake not in lines:
+                lines.append(remake)
         name = f"{number}-{run['command']}.yaml"
         write_text(folder / name, yaml.safe_dump(config, sort_keys=False))
         lines.append(shlex.join(["bacalhaunet", run["command"], "--config", name, "--output", str(number)]))

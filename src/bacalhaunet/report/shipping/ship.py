@@ -31,6 +31,7 @@ from bacalhaunet.report.shipping.card import (
 )
 from bacalhaunet.report.shipping.measurement import Split, measure
 from bacalhaunet.report.shipping.recipe import recipe_of
+from bacalhaunet.report.shipping.training_file import PROFILES
 from bacalhaunet.training.history import Stage, history_of
 from bacalhaunet.training.run import MODEL_FILE
 from bacalhaunet.training.run_data import VALIDATION_SEED
@@ -63,7 +64,7 @@ def ship(
         name: Small letters, digits and hyphens; not a name of the catalog.
         folder: Where the three files go.
         summary: What the network is, in a few words; composed if None.
-        profile: What makes the test frames; that of the training if None.
+        profile: What makes the test frames; that of the training if None, the twin after a file of other origin.
         per_cell: Test frames of each modulation at each SNR.
         words: The command, for the card.
 
@@ -80,7 +81,8 @@ def ship(
     path = run / MODEL_FILE if run.is_dir() else run
     saved = load_model(path)
     stages, recipe = history_of(path, saved), recipe_of(path)
-    split = Split(profile or stages[-1]["config"]["data"]["profile"], per_cell)
+    trained_on = recipe[-1]["data"]["profile"]
+    split = Split(profile or (trained_on if trained_on in PROFILES else PROFILES[0]), per_cell)
     with tempfile.TemporaryDirectory() as made:
         onnx = Path(made) / f"{name}.onnx"
         export_network(saved.network, onnx, "qcdq", spec=saved.spec, labels=saved.labels, dynamic_batch=True)
