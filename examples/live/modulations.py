@@ -31,25 +31,25 @@ AMPLITUDE, NOISE, ROLL_OFF = 0.1, 0.02, 0.35
 
 
 def linear(points: list[complex], samples_per_symbol: int, seed: int) -> tuple:
-    """The blocks of a linear modulation with root-raised-cosine pulses, unit power."""
-    power = sum(abs(point) ** 2 for point in points) / len(points)
-    taps = firdes.root_raised_cosine(samples_per_symbol, samples_per_symbol, 1, ROLL_OFF, 11 * samples_per_symbol)
-    scale = math.sqrt(samples_per_symbol / sum(tap**2 for tap in taps) / power)
+    """The blocks of a linear modulation with root-raised-cosine pulses."""
+    gain = AMPLITUDE * samples_per_symbol  # points of unit power come out with this amplitude
+    taps = firdes.root_raised_cosine(gain, samples_per_symbol, 1, ROLL_OFF, 11 * samples_per_symbol)
     return (
         analog.random_uniform_source_b(0, len(points), seed),
         digital.chunks_to_symbols_bc(points),
-        filter.interp_fir_filter_ccf(samples_per_symbol, [scale * tap for tap in taps]),
+        filter.interp_fir_filter_ccf(samples_per_symbol, taps),
     )
 
 
 def frequency_modulation(seed: int) -> tuple:
-    """The blocks of frequency modulation by low-pass noise, unit power."""
+    """The blocks of frequency modulation by low-pass noise."""
     taps = firdes.low_pass(1 / math.sqrt(2 * FM_AUDIO), 1, FM_AUDIO, FM_AUDIO)
     sensitivity = 2 * math.pi * FM_DEVIATION
     return (
         analog.fastnoise_source_f(analog.GR_GAUSSIAN, 1.0, seed),
         filter.fft_filter_fff(1, taps),
         analog.frequency_modulator_fc(sensitivity),
+        blocks.multiply_const_cc(AMPLITUDE),
     )
 
 
@@ -67,7 +67,7 @@ class Modulations(gr.top_block):
         chains.append((frequency_modulation(30), FM_OFFSET))
         for port, (chain, offset) in enumerate(chains):
             turned = blocks.rotator_cc(2 * math.pi * offset)
-            self.connect(*chain, blocks.multiply_const_cc(AMPLITUDE), turned, (total, port))
+            self.connect(*chain, turned, (total, port))
         self.connect(analog.fastnoise_source_c(analog.GR_GAUSSIAN, NOISE, 40), (total, len(chains)))
         self.connect(total, *sinks)
 
