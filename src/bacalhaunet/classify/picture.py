@@ -149,7 +149,6 @@ def _draw_spectrogram(figure: Figure, place: Any, recording: Recording, boxes: S
 
 def _draw_box(axes: Any, box: Box, colour: str, seconds: float, rate: float, zero: float, count: int) -> None:
     from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
 
     low, high = zero + box.low * rate, zero + box.high * rate
     left = box.start * seconds
@@ -161,7 +160,7 @@ def _draw_box(axes: Any, box: Box, colour: str, seconds: float, rate: float, zer
     axes.annotate(
         box.label,
         (left + size[0] if late else left, high),
-        xytext=(-3 if late else 3, -3 if inside else 2),
+        xytext=(-3 if late else 3, -4 if inside else 4),
         textcoords="offset points",
         ha="right" if late else "left",
         va="top" if inside else "bottom",
@@ -169,7 +168,7 @@ def _draw_box(axes: Any, box: Box, colour: str, seconds: float, rate: float, zer
         fontsize=9,
         fontweight="bold",
         annotation_clip=True,
-        path_effects=[withStroke(linewidth=2.5, foreground="black")],
+        bbox={"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.55, "linewidth": 0},
     )
 
 
