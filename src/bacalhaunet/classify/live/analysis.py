@@ -18,12 +18,12 @@ from bacalhaunet.classify.front_end.signals import Signal, channel_of, find_sign
 from bacalhaunet.classify.live.blocks import Block
 from bacalhaunet.classify.live.constellation import constellation
 from bacalhaunet.classify.live.tracks import Tracks
-from bacalhaunet.classify.recording import Classification
+from bacalhaunet.classify.recording_frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
 
 _STREAM = Path("stream")
-_FRAMES_IN_A_HURRY = 32
+_FRAMES_IN_A_HURRY = 64
 _SYMBOLS = 4096
 _FEWEST_LOOKED_AT = 1 << 16
 
@@ -80,10 +80,9 @@ class Analyser:
         if channel.count < self.engine.frame_length:  # a frame that repeats itself would be a guess
             return
         samples = channel.read(0, channel.count)
-        work = Classification(
-            self.engine, Recording(_STREAM, InMemory(samples)), calibration=self._calibration, threads=1
-        )
-        probabilities = np.concatenate([batch.probabilities[~batch.silent] for batch in work.batches()])
+        cutter = FrameCutter(Recording(_STREAM, InMemory(samples)), Framing(self.engine.frame_length))
+        frames, _, silent = cutter.batch(0, len(cutter))
+        probabilities = self._calibration.probabilities(self.engine.logits(frames[~silent]))
         self.tracks.answered(signal, probabilities, _points(channel, samples, signal), block, time.monotonic())
         self.classified += signal.stop - signal.start
 

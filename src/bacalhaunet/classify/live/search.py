@@ -72,6 +72,11 @@ class Search:
         self.found += sum(region.stop - region.start for region in found)
 
     @property
+    def backlog_s(self) -> float:
+        """Seconds of samples that wait to be searched."""
+        return (self._ring[Counter.WRITTEN] - self._position) / self._rate
+
+    @property
     def finished(self) -> bool:
         """Whether the source has ended and nothing is left that is long enough to search."""
         return bool(self._ring[Counter.ENDED]) and self._ring[Counter.WRITTEN] - self._position < SHORTEST

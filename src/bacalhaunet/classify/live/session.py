@@ -26,6 +26,7 @@ from bacalhaunet.classify.live.events import Events
 from bacalhaunet.classify.live.receiver import Receiver
 from bacalhaunet.classify.live.ring import Counter, SampleRing
 from bacalhaunet.classify.live.search import Search
+from bacalhaunet.classify.live.spectra import block_length
 from bacalhaunet.classify.live.status import Status, Totals
 from bacalhaunet.classify.live.tracks import Tracks
 from bacalhaunet.classify.live.waterfall import Row
@@ -37,6 +38,8 @@ _RING = (1 << 20, 1 << 25)
 _LATENCIES = 512
 _SWITCH_S = 0.0005
 _WAIT_S = 0.1
+_BACKLOG_S = 0.15
+_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.4
 
 
 def ring_capacity(rate: float, seconds: float) -> int:
@@ -82,6 +85,7 @@ class Session:
         self.began = time.monotonic()
         self._receiver = Receiver(address, self.ring)
         self._stop, self._open = threading.Event(), ExitStack()
+        self._tolerated_s = _BACKLOG_S + 2 * block_length(rate) / rate
         self._failures = 0
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._threads = [
@@ -149,6 +153,7 @@ class Session:
 
     def _classifying(self) -> None:
         while not self._stop.is_set():
+            self._let_search_catch_up()
             block = self.mailbox.get(_WAIT_S)
             if block is None:
                 continue
@@ -157,6 +162,12 @@ class Session:
                     self._latencies.append(time.monotonic() - block.arrived[0])
             finally:
                 self.mailbox.done()
+
+    def _let_search_catch_up(self) -> None:
+        """Leave the processor to the search for a while where it is behind: what it misses nobody sees."""
+        end = time.monotonic() + _LONGEST_PAUSE_S
+        while self.search.backlog_s > self._tolerated_s and time.monotonic() < end and not self._stop.is_set():
+            time.sleep(_PAUSE_S)
 
     def _guarded(self, work: Callable[[], object]) -> bool:
         """Do one block's work; an error in it is said and counted, and the next block is tried: it stays alive."""
