@@ -27,16 +27,14 @@ what each ingredient is worth: the road again without one at a time, from the sa
 The folder gets model.safetensors, path.json and path.svg. Accuracies and choices are of validation frames.
 Killed or interrupted, the same command goes on where it stopped."""
 
-_OWN = ("network", "target_score", "min_accuracy")
+_OWN = ("target_score", "min_accuracy")
 
 
 def build(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = EXAMPLE
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
-    parser.add_argument(
-        "network", nargs="?", default="bacalhaunet", help="a name of the catalog, a specification or a saved model"
-    )
+    parser.add_argument("start", nargs="?", metavar="NETWORK", help="what to compress; the same as --network")
     parser.add_argument("--target-score", type=float | None, default=None, help="score to reach")
     parser.add_argument("--min-accuracy", type=float | None, default=None, help="validation accuracy to keep, 0 to 1")
     parser.add_class_arguments(CompressConfig, as_group=False, skip=set(_OWN))
@@ -49,6 +47,7 @@ def run(arguments: Namespace) -> None:
     values = arguments.clone()
     output = Path(values.pop("output"))
     values.pop("config", None)
+    values["network"] = values.pop("start") or values["network"]
     if values.pop("ablation"):
         picture = draw_ablation(ablate(instantiate(values), output), output)
         print((output / "ablation.md").read_text(encoding="utf-8"))
