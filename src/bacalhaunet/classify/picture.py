@@ -177,7 +177,8 @@ def _draw_points(figure: Figure, place: Any, box: Box, colour: str) -> None:
     axes.set_facecolor("#14121f")
     assert box.points is not None
     axes.plot(box.points.real, box.points.imag, ".", color=colour, markersize=2.6, alpha=0.7, rasterized=True)
-    reach = max(1.6, 1.08 * float(np.percentile(np.abs(np.stack([box.points.real, box.points.imag])), 99.5)))
+    farthest = np.maximum(np.abs(box.points.real), np.abs(box.points.imag))
+    reach = max(1.6, 1.1 * float(np.percentile(farthest, 99.5)))
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-reach, reach)
     axes.set_aspect("equal")

@@ -14,8 +14,9 @@ from bacalhaunet.data.recordings.sigmf_writer import Annotation, validated
 from bacalhaunet.data.recordings.stores import Interleaved
 from bacalhaunet.errors import ConfigError
 
-_BOXES = 24
-"""Stretches that a picture has room for."""
+_BOXES = 16
+_SHORTEST_BOX = 0.04
+"""Stretches that a picture has room for: how many, and the shortest in parts of the recording."""
 
 
 @dataclass
@@ -65,7 +66,8 @@ class Stretches:
 
     def boxes(self) -> list[Box]:
         """Return a box of the picture for each of the longest stretches, as wide as the band."""
-        heard = [one for one in self._stretches if one.label is not None]
+        shortest = _SHORTEST_BOX * self.count
+        heard = [one for one in self._stretches if one.label is not None and one.stop - one.start >= shortest]
         longest = sorted(heard, key=lambda one: one.start - one.stop)[:_BOXES]
         return [Box(one.start, one.stop, -0.48, 0.48, str(one.label)) for one in sorted(longest, key=_start)]
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.frame_log import FrameLog
@@ -33,11 +33,13 @@ from bacalhaunet.classify.picture import check_picture, write_picture
 from bacalhaunet.classify.recording import LabelledFrames
 from bacalhaunet.classify.recording_annotations import annotated_metadata
 from bacalhaunet.classify.recording_output import JsonDocument
+from bacalhaunet.classify.recording_summary import RecordingSummary
 from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import whole_file, write_text
 
+_SURE = 0.95
 _UNIT = "in Hz (cycles a sample if the sample rate is unknown)"
 
 
@@ -160,25 +162,43 @@ def _write_csv(file: IO[str], objects: Sequence[dict[str, Any]], names: Sequence
         writer.writerow([*(one[name] for name in COLUMNS), *(one["probabilities"].get(name, "") for name in names)])
 
 
+def _group(summary: RecordingSummary) -> str:
+    """Return the group, with its probability where the label is in doubt."""
+    if summary.group is None or summary.confidence > _SURE:
+        return summary.group or ""
+    return f"{summary.group} {100 * summary.group_confidence:.0f} %"
+
+
 def _print_table(answers: Sequence[SignalAnswer], recording: Recording) -> None:
     console, unit = Console(highlight=False), Frequencies(recording)
     if not answers:
         console.print(f"{NO_SIGNAL}: {recording.path} holds noise alone", soft_wrap=True)
         return
     scale, name, rates = (1e-3, "kHz", "kBd") if recording.sample_rate else (1.0, "cycles", "symbols")
-    columns = ("first sample", f"centre {name}", f"width {name}", rates, "SNR dB", "label", "sure %", "group")
-    table = Table(*columns, title=f"signals of {recording.path}", title_justify="left", box=SIMPLE_HEAD)
-    for answer in answers:
+    places = [unit.said(answer.signal.center, answer.signal.start) for answer in answers]
+    far = recording.sample_rate is not None and max(map(abs, places)) >= 1e7
+    place = f"centre {'MHz' if far else name}"
+    columns = ("start", place, f"width {name}", rates, "SNR dB", "label", "sure %", "group")
+    headers = [Column(name, no_wrap=True) for name in columns]
+    table = Table(
+        *headers,
+        title=f"signals of {recording.path}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for answer, center in zip(answers, places, strict=True):
         signal, summary = answer.signal, answer.summary
         rate = signal.symbol_rate
         table.add_row(
             str(signal.start),
-            f"{scale * unit.said(signal.center, signal.start):.4f}",
+            f"{1e-6 * center:.5f}" if far else f"{scale * center:.4f}",
             f"{scale * unit.width(signal.bandwidth):.4g}",
             "" if rate is None else f"{scale * unit.width(rate):.5g}",
             "" if signal.snr_db is None else f"{signal.snr_db:.0f}",
             summary.label or "(silent)",
             f"{100 * summary.confidence:.1f}",
-            f"{summary.group} {100 * summary.group_confidence:.1f}" if summary.group else "",
+            _group(summary),
         )
     console.print(table)
