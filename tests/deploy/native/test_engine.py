@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.deploy.integer.interpreter import logits, quantize_input, run
 from bacalhaunet.deploy.integer.lowering import lower_model
-from bacalhaunet.deploy.native.forms import find_form16, find_long, find_real
+from bacalhaunet.deploy.native.forms import _find_offset16, find_form16, find_long, find_real, find_signed16
 from bacalhaunet.deploy.native.model import NativeModel, available_kernels
 from bacalhaunet.deploy.native.pairing import choose_pairs
 from bacalhaunet.deploy.native.tables import Kind, pack_halves, pack_quad
@@ -134,6 +134,19 @@ def test_kernels_this_processor_lacks_are_refused():
         NativeModel(submitted(), "avx1024")
 
 
+def rounded16(form, acc, top):
+    """What the kernels make of a sum."""
+    total = form.factor * acc + form.start
+    if form.offset is not None:
+        assert total.min() >= 0
+        assert total.max() <= 65535
+        return np.clip(((total * form.multiplier >> 16) + form.offset) >> form.shift, 0, top)
+    assert total.min() >= -32768
+    assert total.max() <= 32767
+    byte = np.clip(total * form.multiplier >> (16 + form.shift), 0, 255)
+    return np.clip(byte - form.below, 0, top)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_kernels_forms_equal_the_thresholds_on_every_accumulator(seed):
@@ -148,17 +161,19 @@ def test_the_kernels_forms_equal_the_thresholds_on_every_accumulator(seed):
             acc = np.arange(low, high + 1) if high - low < 40000 else rng.integers(low, high + 1, 40000)
             expected = np.searchsorted(form.values[channel], acc, side="right")
             top = form.values.shape[1]
-            short = find_form16(layer, channel)
-            if short is not None:
-                total = acc + short.start
-                assert total.min() >= 0
-                assert total.max() <= 65535
-                rounded = ((total * short.multiplier >> 16) + short.offset) >> short.shift
-                np.testing.assert_array_equal(np.clip(rounded, 0, top), expected)
+            for short in (find_form16(layer, channel, 4), _find_offset16(layer, channel)):
+                if short is not None:
+                    np.testing.assert_array_equal(rounded16(short, acc, top), expected)
+            saturated = find_signed16(layer, channel, saturated=True)
+            if saturated is not None:
+                total = np.clip(acc + saturated.start, -32768, 32767) - saturated.start
+                np.testing.assert_array_equal(rounded16(saturated, total, top), expected)
             long = find_long(layer, channel)
             if long is not None:
-                lower = (acc * long.lower[0] + long.offset_low) >> long.split
-                rounded = (acc * long.upper[0] + long.offset + lower) >> long.shift
+                moved = acc + long.starts[0]
+                assert np.abs(moved).max() <= 32768
+                lower = (moved * long.lower[0] + long.offset_low) >> long.split
+                rounded = (moved * long.upper[0] + long.offset + lower) >> long.shift
                 np.testing.assert_array_equal(np.clip(rounded, 0, top), expected)
             real = find_real(layer, channel)
             if real is not None:

@@ -1,6 +1,8 @@
 """Requantization as the kernels do it, searched and proven against the thresholds of the integer program.
 
-    16-bit sums:  code = clip(((sum M) >> 16) + c) >> p),  0 <= sum < 2^16, 0 <= M < 2^16
+    16-bit sums:  code = clip(max((sum M) >> (16 + p), 0) - d),  -2^15 <= sum < 2^15, 0 < M < 2^15
+                  code = clip((((sum M) >> 16) + c) >> p),       0 <= sum < 2^16, 0 <= M < 2^16, where the first is not
+                                                                 exact
     two sums:     code = clip((upper + (lower >> split)) >> shift), long products in two parts
     32-bit sums:  code = clip(rint(scale * sum + bias)) in float32 or float64
 
@@ -16,23 +18,153 @@ import numpy as np
 from bacalhaunet.deploy.integer.program import Conv, IntArray, Thresholds, WideForm
 from bacalhaunet.deploy.integer.thresholds import LOW_BITS, multiplier_bits, offset_interval
 from bacalhaunet.deploy.integer.wide import low_bits
+from bacalhaunet.deploy.native.tables import FormKind
 
-_TRIED = 48
+_TRIED = 24
 """Multipliers tried on either side of the real one."""
+WIDE_SPLIT = 15
+"""Low bits multiplied apart in the faster way of long multipliers, as ``engine.h`` has it."""
+_FACTORS = 8
+"""Factors tried for the weights at most."""
 
 
 @dataclass(frozen=True)
 class Form16:
-    """Start of the sum, multiplier, offset and shift of the 16-bit form."""
+    """A 16-bit form of ``factor`` times the sum, with ``start`` added to it.
+
+    Attributes:
+        start: Of the sum.
+        multiplier: M.
+        offset: c; None for the form without.
+        shift: p.
+        below: d, taken from the byte.
+        factor: What the weights are multiplied by: a finer start makes more channels exact.
+        split: The sum is that of the taps before this one and of the others, added with saturation; None: one sum.
+    """
 
     start: int
     multiplier: int
-    offset: int
+    offset: int | None
+    shift: int
+    below: int = 0
+    factor: int = 1
+    split: int | None = None
+
+    @property
+    def kind(self) -> FormKind:
+        """Which of the kernels' ways it takes."""
+        if self.offset is not None:
+            return FormKind.FULL
+        if self.shift or self.split is not None:
+            return FormKind.SHIFT_BELOW if self.below else FormKind.SHIFT
+        return FormKind.PLAIN_BELOW if self.below else FormKind.PLAIN
+
+
+def find_form16(layer: Conv, channel: int, factors: int = 1) -> Form16 | None:
+    """Search the cheapest 16-bit form of one channel; None if there is none.
+
+    Args:
+        layer: A layer of one sum.
+        channel: Which of its outputs.
+        factors: The largest factor that the weights may be multiplied by.
+    """
+    assert isinstance(layer.requantizer, Thresholds)
+    if int(layer.acc_high[0, channel] - layer.acc_low[0, channel]) > 65535:
+        return None
+    return find_signed16(layer, channel, factors) or _find_offset16(layer, channel)
+
+
+def find_signed16(layer: Conv, channel: int, factors: int = 1, *, saturated: bool = False) -> Form16 | None:
+    """Search the form without offset of one channel, cheapest first; None if there is none.
+
+    The sum is factor * acc + start, so the code is (acc (factor M) + start M) >> (16 + p), minus d. The thresholds
+    leave an interval for start M - d 2^(16 + p); the form is exact if that holds one of the numbers this can be.
+
+    Args:
+        layer: A layer of one sum.
+        channel: Which of its outputs.
+        factors: The largest factor.
+        saturated: Whether a sum beyond 16 bits is taken for the largest or smallest that 16 bits hold.
+    """
+    form = layer.requantizer
+    assert isinstance(form, Thresholds)
+    ends = int(layer.acc_low[0, channel]), int(layer.acc_high[0, channel])
+    row, real = form.values[channel], float(layer.affine.scale[0, channel])
+    reached = row[(row > ends[0]) & (row <= ends[1])]
+    span = _slope_span(reached, real)
+    kept = ends
+    if saturated:  # it is enough that every threshold and the sum before it are seen
+        kept = (int(reached[0]) - 1, int(reached[-1])) if len(reached) else (0, 0)
+    tried = [f for f in range(min(factors, _FACTORS), 0, -1) if f * (kept[1] - kept[0]) < 65536]
+    for shifts in ((0,), _signed_shifts(real)):
+        found = [_Slopes.of(row, span, ends, (factor, shift)) for shift in shifts for factor in tried]
+        ways = [slopes for slopes in found if slopes is not None]
+        for most in (0, 255 - len(row)):
+            for slopes in ways:
+                short = slopes.form(kept, most)
+                if short is not None:
+                    return short
+    return None
+
+
+def _slope_span(reached: IntArray, real: float) -> tuple[float, float]:
+    """Return bounds of the slopes, in levels per 1 of the sum, that can meet the first and the last threshold."""
+    if len(reached) < 3 or reached[-1] - reached[0] < 2:
+        return real * 0.995, real * 1.005
+    # First and last may lie on one sum together with others: levels between them all the same.
+    levels, apart = len(reached) - 1, int(reached[-1] - reached[0])
+    return levels / (apart + 1), levels / (apart - 1)
+
+
+def _signed_shifts(real: float) -> tuple[int, ...]:
+    """Return the shifts for which a multiplier of some factor has 13 bits to 15."""
+    if real <= 0:
+        return ()
+    top = int(np.floor(np.log2(32767 / real))) - 16
+    return tuple(range(max(top - 1, 1), min(top + 3, 15) + 1))
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """The multipliers of one factor and shift that keep all levels apart, and what each leaves for the offset."""
+
+    multiplier: IntArray
+    smallest: IntArray
+    largest: IntArray
+    factor: int
     shift: int
 
+    @classmethod
+    def of(
+        cls, row: IntArray, span: tuple[float, float], ends: tuple[int, int], way: tuple[int, int]
+    ) -> _Slopes | None:
+        factor, shift = way
+        low_m, high_m = (bound * 2.0 ** (16 + shift) / factor for bound in span)
+        if high_m < 1 or low_m > 32767 or np.ceil(low_m) > high_m:
+            return None
+        step = max(1, int(high_m - low_m) // (2 * _TRIED))
+        tried = np.arange(max(1, int(np.ceil(low_m))), min(32767, int(high_m)) + 1, step)
+        low, high = np.array([ends[0]]), np.array([ends[1]])
+        smallest, largest = offset_interval(row[None], 0, low, high, (factor * tried)[:, None], 16 + shift)
+        good = np.flatnonzero(smallest[:, 0] <= largest[:, 0])
+        return cls(tried[good], smallest[good, 0], largest[good, 0], factor, shift) if len(good) else None
 
-def find_form16(layer: Conv, channel: int) -> Form16 | None:
-    """Search the 16-bit form of one channel; None if there is none.
+    def form(self, kept: tuple[int, int], most: int) -> Form16 | None:
+        """Return a form that takes at most ``most`` from the byte and holds ``factor * kept`` in 16 bits."""
+        below = np.arange(most + 1)
+        m, moved = self.multiplier[:, None], below << (16 + self.shift)
+        smallest = np.maximum(self.smallest[:, None] + moved, (-32768 - self.factor * kept[0]) * m)
+        largest = np.minimum(self.largest[:, None] + moved, (32767 - self.factor * kept[1]) * m)
+        start = -(-smallest // m)
+        fits = np.argwhere(start * m <= largest)
+        if not len(fits):
+            return None
+        row, column = (int(n) for n in fits[0])
+        return Form16(int(start[row, column]), int(m[row, 0]), None, self.shift, int(below[column]), self.factor)
+
+
+def _find_offset16(layer: Conv, channel: int) -> Form16 | None:
+    """Search the form with an offset.
 
     Since floors nest, it equals (acc M + start M + offset 2^16) >> (16 + shift), so any sum of the two offsets that
     lies in the interval the thresholds leave will do.
@@ -40,8 +172,6 @@ def find_form16(layer: Conv, channel: int) -> Form16 | None:
     form = layer.requantizer
     assert isinstance(form, Thresholds)
     low, high = layer.acc_low[0, [channel]], layer.acc_high[0, [channel]]
-    if high[0] - low[0] > 65535:
-        return None
     values = form.values[[channel]]
     real = float(layer.affine.scale[0, channel])
     for shift in _shifts(real):
@@ -81,7 +211,7 @@ def _split_offset(bounds: tuple[int, int], multiplier: int, low: int, high: int,
 
 @dataclass(frozen=True)
 class LongForm:
-    """Long multipliers in two parts, for one or two sums."""
+    """Long multipliers in two parts, for one or two sums; ``starts`` are added to these."""
 
     upper: tuple[int, int]
     lower: tuple[int, int]
@@ -89,6 +219,12 @@ class LongForm:
     offset_low: int
     split: int
     shift: int
+    starts: tuple[int, int] = (0, 0)
+
+    @property
+    def even(self) -> bool:
+        """Whether the kernels' faster way does it: nothing to add to the upper part, the level from bit 16 on."""
+        return self.offset == 0 and self.split == WIDE_SPLIT and self.shift == 16
 
 
 def split_long(multiplier: list[int], offset: int, shift: int, low: int) -> LongForm:
@@ -112,7 +248,10 @@ def find_long(layer: Conv, channel: int) -> LongForm | None:
         if form.low is None:
             return None
         offset = int(form.offset[channel]) - (form.low << form.shift)
-        return _checked(split_long([int(m) for m in form.multiplier[:, channel]], offset, form.shift, low_bits(worst)))
+        multiplier = [int(m) for m in form.multiplier[:, channel]]
+        ends = [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+        even = _even_long(multiplier, offset, form.shift, ends)
+        return even or _checked(split_long(multiplier, offset, form.shift, low_bits(worst)))
     values = form.values[[channel]]
     for shift in range(LOW_BITS, 40):
         centre = round(float(layer.affine.scale[0, channel]) * 2.0**shift)
@@ -123,8 +262,35 @@ def find_long(layer: Conv, channel: int) -> LongForm | None:
         good = np.flatnonzero((smallest[:, 0] <= largest[:, 0]) & (np.abs(smallest[:, 0] + largest[:, 0]) < 2**45))
         if len(good):
             offset = int(smallest[good[0], 0] + largest[good[0], 0]) >> 1
-            return _checked(split_long([int(tried[good[0]])], offset, shift, low_bits(worst)))
+            multiplier = [int(tried[good[0]])]
+            even = _even_long(multiplier, offset, shift, [(int(low[0]), int(high[0]))])
+            return even or _checked(split_long(multiplier, offset, shift, low_bits(worst)))
     return None
+
+
+def _even_long(multiplier: list[int], offset: int, shift: int, ends: list[tuple[int, int]]) -> LongForm | None:
+    """Return the form whose level starts at bit 16, above 15 low bits, its offset in the sums' starts; None if none.
+
+    (acc1 M1 + acc2 M2 + b) >> p is not changed by doubling multipliers and offset with every shift more.
+    """
+    if shift > WIDE_SPLIT + 16 or min(multiplier) < 0:
+        return None
+    doubled = WIDE_SPLIT + 16 - shift
+    multiplier, rest = [m << doubled for m in multiplier], offset << doubled
+    starts = [0, 0]
+    for group in sorted(range(len(multiplier)), key=lambda g: -multiplier[g]):
+        if multiplier[group] == 0:
+            continue
+        low, high = ends[group]
+        starts[group] = int(np.clip(rest // multiplier[group], -32768 - low, 32767 - high))
+        rest -= starts[group] * multiplier[group]
+    form = split_long(multiplier, rest, WIDE_SPLIT + 16, WIDE_SPLIT)
+    whole = LongForm(form.upper, form.lower, 0, rest, WIDE_SPLIT, 16, (starts[0], starts[1]))
+    spans = [(low + start, high + start) for (low, high), start in zip(ends, starts, strict=False)]
+    reach = [max(-low, high) for low, high in spans]
+    lower = sum(r * abs(part) for r, part in zip(reach, whole.lower, strict=False)) + abs(rest)
+    total = sum(r * abs(part) for r, part in zip(reach, whole.upper, strict=False)) + (lower >> WIDE_SPLIT) + 1
+    return _checked(whole) if lower < 2**31 and total < 2**31 else None
 
 
 def _checked(form: LongForm) -> LongForm | None:

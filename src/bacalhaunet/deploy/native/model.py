@@ -94,7 +94,6 @@ def _make(extension: ModuleType, plan: NativePlan) -> object:
     clipped = bool(np.isfinite(quantizer.clip_low) or np.isfinite(quantizer.clip_high))
     numbers = (
         float(scale),
-        float(np.float32(1) / scale),
         float(quantizer.zero),
         float(np.float32(quantizer.clip_low)),
         float(np.float32(quantizer.clip_high)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bacalhaunet.deploy.native.tables import Kind, NativeTables, Pattern
+import math
+
+from bacalhaunet.deploy.native.tables import CONV16_TWO, FormKind, Kind, NativeTables, Pattern
 
 BYTES = {"avx512": 64, "avx2": 32}
 """Bytes of a vector by kernels."""
@@ -17,7 +19,12 @@ def vector_operations(tables: NativeTables, kernels: str) -> int:
 
 
 def _quantizer(length: int, size: int) -> int:
-    return 2 * -(-length // size) * (4 * 5 + 5)
+    return 2 * -(-length // size) * (4 * 4 + 5)
+
+
+_ROUNDING16 = {FormKind.FULL: 3.0, FormKind.SHIFT: 2.0, FormKind.SHIFT_BELOW: 2.5, FormKind.PLAIN: 1.0,
+               FormKind.PLAIN_BELOW: 1.5}  # fmt: skip
+"""Operations of a vector of 16-bit sums up to the pack."""
 
 
 def _of_step(tables: NativeTables, step: dict[str, int], size: int) -> int:
@@ -28,11 +35,22 @@ def _of_step(tables: NativeTables, step: dict[str, int], size: int) -> int:
     if kind not in (Kind.CONV16, Kind.MAX16, Kind.WIDE16, Kind.CONV32):
         return 0
     entries = sum(int(record[1]) + int(record[2]) for record in records)
+    dots = size == BYTES["avx512"]  # a product of pairs or fours is added in the same operation
     if kind == Kind.CONV32:
         vectors = -(-step["n"] // (size // 4))
-        return entries * vectors + step["channels"] * vectors * 6
+        return entries * vectors * (1 if dots else 3 if step["flags"] & 1 else 6) + step["channels"] * vectors * 6
     vectors = -(-step["n"] // (size // 2))
     mixed = 1 if step["pattern"] != Pattern.LOCAL else 0
-    rounding = {Kind.CONV16: 3, Kind.MAX16: 1, Kind.WIDE16: 13}[Kind(kind)] * vectors
-    packing = 0 if kind == Kind.MAX16 else (2 + mixed) * -(-vectors // 2)
-    return 2 * entries * vectors + step["channels"] * (rounding + packing)
+    rounding = step["channels"] * _rounding(Kind(kind), step["flags"], dots) * vectors
+    packing = 0 if kind == Kind.MAX16 else step["channels"] * (2 + mixed) * -(-vectors // 2)
+    return 2 * entries * vectors + math.ceil(rounding) + packing
+
+
+def _rounding(kind: Kind, flags: int, dots: bool) -> float:
+    if kind == Kind.MAX16:
+        return 1
+    if kind == Kind.CONV16:
+        return _ROUNDING16[FormKind(flags & (CONV16_TWO - 1))] + bool(flags & CONV16_TWO)
+    if flags & 1:
+        return 9 if dots else 15
+    return 13 if dots else 17

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Mapping
 from itertools import combinations
+from typing import TypeVar
+
+Output = TypeVar("Output", bound=Hashable)
 
 _WORTH = 2
 """Outputs a pair must serve to pay for interleaving its rows."""
 
 
-def choose_pairs(inputs_of: dict[int, list[int]]) -> dict[int, list[tuple[int, int]]]:
+def choose_pairs(inputs_of: Mapping[Output, list[int]]) -> dict[Output, list[tuple[int, int]]]:
     """Cover the inputs of every output with pairs shared between outputs.
 
     Takes, again and again, the pair that most outputs can use; what is left over joins a pair already made, or
@@ -23,7 +27,7 @@ def choose_pairs(inputs_of: dict[int, list[int]]) -> dict[int, list[tuple[int, i
         first; a repeated use is up to the caller, who gives the weight 0 to what the output does not read there.
     """
     left = {output: set(inputs) for output, inputs in inputs_of.items()}
-    chosen: dict[int, list[tuple[int, int]]] = {output: [] for output in inputs_of}
+    chosen: dict[Output, list[tuple[int, int]]] = {output: [] for output in inputs_of}
     counts = Counter(pair for inputs in left.values() for pair in combinations(sorted(inputs), 2))
     made: set[tuple[int, int]] = set()
     while counts:
@@ -43,7 +47,7 @@ def choose_pairs(inputs_of: dict[int, list[int]]) -> dict[int, list[tuple[int, i
 
 
 def _place_leftovers(
-    left: dict[int, set[int]], chosen: dict[int, list[tuple[int, int]]], made: set[tuple[int, int]]
+    left: dict[Output, set[int]], chosen: dict[Output, list[tuple[int, int]]], made: set[tuple[int, int]]
 ) -> None:
     for output, inputs in left.items():
         rest = sorted(inputs)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bacalhaunet.deploy.integer.program import Conv, MaxPool, Program, Thresholds
 from bacalhaunet.deploy.integer.ranges import needed_channels
-from bacalhaunet.deploy.native.forms import Form16, LongForm, RealForm, find_form16, find_long, find_real
+from bacalhaunet.deploy.native.forms import (
+    Form16,
+    LongForm,
+    RealForm,
+    find_form16,
+    find_long,
+    find_real,
+    find_signed16,
+)
 from bacalhaunet.deploy.native.layout import Arena, Rows, place_tensors
-from bacalhaunet.deploy.native.tables import Kind, NativeTables, Pattern, pack_halves
-from bacalhaunet.deploy.native.taps import EntryMaker, taps_of, zero_sum
+from bacalhaunet.deploy.native.tables import CONV16_TWO, Kind, NativeTables, Pattern, pack_halves
+from bacalhaunet.deploy.native.taps import EntryMaker, Tap, split_taps, taps_of, zero_sum
 from bacalhaunet.deploy.native.vectors import add_vector_layer, round_numbers
 from bacalhaunet.errors import UnsupportedOperationError
 
@@ -32,6 +40,7 @@ class _Planner:
     arena: Arena = field(default_factory=Arena)
     placed: dict[str, Rows] = field(default_factory=dict)
     fused: set[str] = field(default_factory=set)
+    skipped: set[int] = field(default_factory=set)
 
     def run(self) -> NativePlan:
         self.placed = place_tensors(self.program, self.arena)
@@ -39,6 +48,8 @@ class _Planner:
         self.tables.rows = (int(source.offset[0]), int(source.offset[1]))
         self.tables.code = source.zero
         for number, layer in enumerate(self.program.layers):
+            if number in self.skipped:
+                continue
             if isinstance(layer, MaxPool):
                 self._pool(layer)
             else:
@@ -93,12 +104,13 @@ class _Planner:
             self._any(layer, rest)
 
     def _choose(self, layer: Conv, channel: int) -> tuple[Kind, Form16 | LongForm | RealForm | None]:
-        bytes_fit = all(np.abs(w[channel]).max(initial=0) < 128 for w in layer.weights)
-        if not bytes_fit or layer.accumulators > 2:
+        factors = self._factors(layer, channel)
+        if layer.accumulators > 2 or any(np.abs(w[channel]).max(initial=0) > 127 for w in layer.weights):
             return Kind.ANY, None
         single = layer.accumulators == 1 and isinstance(layer.requantizer, Thresholds)
-        if self._pairs_fit(layer, channel):
-            form = find_form16(layer, channel) if single else None
+        if factors:
+            form = find_form16(layer, channel, factors) if single else None
+            form = form or (self._two_sums(layer, channel) if single else None)
             if form is not None:
                 return Kind.CONV16, form
             long = find_long(layer, channel)
@@ -106,38 +118,46 @@ class _Planner:
                 return Kind.WIDE16, long
         return Kind.CONV32, find_real(layer, channel) if single else None
 
-    def _pairs_fit(self, layer: Conv, channel: int) -> bool:
-        """Whether no two products of bytes can leave 16 bits, whichever taps are paired."""
+    def _factors(self, layer: Conv, channel: int) -> int:
+        """Return the largest factor of the weights with which no two products of bytes leave 16 bits; 0 if none."""
+        factor = 127
         for name, weights in zip(layer.sources, layer.weights, strict=True):
-            largest = self.program.tensors[name].format_high + self.placed[name].zero
-            heaviest = np.sort(np.abs(weights[channel]).ravel())[-2:].sum()
-            if largest * int(heaviest) > 32767:
-                return False
-        return True
+            heaviest = np.sort(np.abs(weights[channel]).ravel())[-2:]
+            if heaviest.any():
+                factor = min(factor, 127 // int(heaviest[-1]), 32767 // (self._largest(name) * int(heaviest.sum())))
+        return factor
 
-    def _entries(self, layer: Conv, channels: list[int], quad: int, groups: int) -> tuple[Pattern, list[list[int]]]:
-        """Add the entries of channels; return the pattern and for each channel first entry and counts.
+    def _largest(self, name: str) -> int:
+        """Return the largest byte of a tensor, at least 1."""
+        return max(1, self.program.tensors[name].format_high + self.placed[name].zero)
 
-        Sums beyond the layer's accumulators are empty.
-        """
+    def _two_sums(self, layer: Conv, channel: int) -> Form16 | None:
+        """Return a form whose sum is that of two of 16 bits, where one is not enough."""
+        form = find_signed16(layer, channel, saturated=True)
+        if form is None:
+            return None
+        taps = taps_of(layer, channel, 0, self.placed)
+        largest = max(map(self._largest, layer.sources))
+        place = split_taps(taps, largest, form.start - zero_sum(layer, channel, 0, self.placed))
+        return None if place is None else replace(form, split=place)
+
+    def _entries(
+        self, layer: Conv, quad: int, taps: dict[int, list[list[Tap]]]
+    ) -> tuple[Pattern, dict[int, list[int]]]:
+        """Add the entries of channels; return the pattern and for each channel first entry and counts of its sums."""
         maker = EntryMaker(self.program, layer, self.tables, self.arena, quad)
-        taps = {
-            channel * groups + group: taps_of(layer, channel, group, self.placed)
-            for channel in channels
-            for group in range(groups)
-        }
-        entries = maker.plan(taps)
-        spans = []
-        for channel in channels:
-            span = [len(self.tables.entries)]
-            for group in range(groups):
-                listed = entries[channel * groups + group]
+        keyed = {(channel, place): rows for channel, sums in taps.items() for place, rows in enumerate(sums)}
+        entries = maker.plan(keyed)
+        spans = {}
+        for channel, sums in taps.items():
+            spans[channel] = [len(self.tables.entries)]
+            for place in range(len(sums)):
+                listed = entries[channel, place]
                 self.tables.entries.extend(listed)
-                span.append(len(listed) // (2 if maker.pattern is Pattern.PAIR_1 else 1))
-            spans.append(span)
+                spans[channel].append(len(listed) // (2 if maker.pattern is Pattern.PAIR_1 else 1))
         return maker.pattern, spans
 
-    def _step(self, layer: Conv, kind: Kind, pattern: Pattern, channels: int) -> None:
+    def _step(self, layer: Conv, kind: Kind, pattern: Pattern, channels: int, flags: int = 0) -> None:
         """Add the step whose records were just added."""
         self.tables.add_step(
             kind,
@@ -146,63 +166,69 @@ class _Planner:
             channels=channels,
             first=len(self.tables.records) - channels,
             high=layer.affine.ceiling - layer.affine.floor,
+            flags=flags,
         )
 
-    def _order(self, layer: Conv, channels: list[int]) -> list[int]:
-        """Channels with as many taps one after the other: loops of one length are predicted."""
-        return sorted(channels, key=lambda c: (sum(int(np.count_nonzero(w[c])) for w in layer.weights), c))
-
     def _conv16(self, layer: Conv, forms: dict[int, Form16 | LongForm | RealForm]) -> None:
-        channels = self._order(layer, list(forms))
-        pattern, spans = self._entries(layer, channels, 2, 1)
-        order = sorted(range(len(channels)), key=lambda place: spans[place][1])
-        for place in order:
-            channel, form = channels[place], forms[channels[place]]
+        taps, kinds = {}, {}
+        for channel, form in forms.items():
             assert isinstance(form, Form16)
-            start = form.start - zero_sum(layer, channel, 0, self.placed)
-            self.tables.add_record(
-                first=spans[place][0],
-                count=spans[place][1],
-                output=int(self.placed[layer.output].offset[channel]),
-                start=start,
-                multiplier=form.multiplier,
-                offset=form.offset,
-                shift=form.shift,
-            )
-        self._step(layer, Kind.CONV16, pattern, len(channels))
+            rows = [(row, at, form.factor * weight) for row, at, weight in taps_of(layer, channel, 0, self.placed)]
+            taps[channel] = [rows] if form.split is None else [rows[: form.split], rows[form.split :]]
+            kinds[channel] = int(form.kind) + (CONV16_TWO if form.split is not None else 0)
+        pattern, spans = self._entries(layer, 2, taps)
+        for kind in sorted(set(kinds.values())):
+            # Channels with as many entries one after the other: loops of one length are predicted.
+            channels = sorted((c for c in forms if kinds[c] == kind), key=lambda c: (spans[c][1:], c))
+            for channel in channels:
+                form = forms[channel]
+                assert isinstance(form, Form16)
+                self.tables.add_record(
+                    first=spans[channel][0],
+                    count=spans[channel][1],
+                    count2=sum(spans[channel][2:]),
+                    output=int(self.placed[layer.output].offset[channel]),
+                    start=form.start - form.factor * zero_sum(layer, channel, 0, self.placed),
+                    multiplier=form.multiplier,
+                    offset=form.below if form.offset is None else form.offset,
+                    shift=form.shift,
+                )
+            self._step(layer, Kind.CONV16, pattern, len(channels), kind)
 
     def _wide16(self, layer: Conv, forms: dict[int, Form16 | LongForm | RealForm]) -> None:
-        channels = list(forms)
         groups = layer.accumulators
-        pattern, spans = self._entries(layer, channels, 2, 2)
-        for channel, span in sorted(zip(channels, spans, strict=True), key=lambda item: item[1][1:]):
-            form = forms[channel]
-            assert isinstance(form, LongForm)
-            starts = [-zero_sum(layer, channel, group, self.placed) for group in range(groups)]
-            self.tables.add_record(
-                first=span[0],
-                count=span[1],
-                count2=span[2],
-                output=int(self.placed[layer.output].offset[channel]),
-                start=pack_halves(starts[0], starts[1] if groups > 1 else 0),
-                multiplier=pack_halves(*form.upper),
-                lower=pack_halves(*form.lower),
-                offset=form.offset,
-                offset_low=form.offset_low,
-                shift=form.shift,
-                split=form.split,
-            )
-        self._step(layer, Kind.WIDE16, pattern, len(channels))
+        taps = {c: [taps_of(layer, c, group, self.placed) if group < groups else [] for group in (0, 1)] for c in forms}
+        pattern, spans = self._entries(layer, 2, taps)
+        for even in (False, True):
+            channels = [c for c, form in forms.items() if isinstance(form, LongForm) and form.even == even]
+            for channel in sorted(channels, key=lambda c: (spans[c][1:], c)):
+                form, span = forms[channel], spans[channel]
+                assert isinstance(form, LongForm)
+                starts = [form.starts[g] - zero_sum(layer, channel, g, self.placed) for g in range(groups)]
+                self.tables.add_record(
+                    first=span[0],
+                    count=span[1],
+                    count2=span[2],
+                    output=int(self.placed[layer.output].offset[channel]),
+                    start=pack_halves(starts[0], starts[1] if groups > 1 else 0),
+                    multiplier=pack_halves(*form.upper),
+                    lower=pack_halves(*form.lower),
+                    offset=form.offset,
+                    offset_low=form.offset_low,
+                    shift=form.shift,
+                    split=form.split,
+                )
+            if channels:
+                self._step(layer, Kind.WIDE16, pattern, len(channels), int(even))
 
     def _conv32(self, layer: Conv, forms: dict[int, Form16 | LongForm | RealForm]) -> None:
-        channels = self._order(layer, list(forms))
-        pattern, spans = self._entries(layer, channels, 4, 1)
-        for channel, span in zip(channels, spans, strict=True):
+        pattern, spans = self._entries(layer, 4, {c: [taps_of(layer, c, 0, self.placed)] for c in forms})
+        for channel in sorted(forms, key=lambda c: (spans[c][1], c)):
             form = forms[channel]
             assert isinstance(form, RealForm)
             self.tables.add_record(
-                first=span[0],
-                count=span[1],
+                first=spans[channel][0],
+                count=spans[channel][1],
                 output=int(self.placed[layer.output].offset[channel]),
                 start=-zero_sum(layer, channel, 0, self.placed),
                 scale_float=form.scale,
@@ -211,7 +237,8 @@ class _Planner:
                 scale=form.scale,
                 bias=form.bias,
             )
-        self._step(layer, Kind.CONV32, pattern, len(channels))
+        small = all(self._factors(layer, channel) for channel in forms)
+        self._step(layer, Kind.CONV32, pattern, len(forms), int(small))
 
     def _any(self, layer: Conv, channels: list[int]) -> None:
         """Run channels as the definition reads."""
@@ -252,26 +279,58 @@ class _Planner:
         assert isinstance(after, MaxPool)
         output = self.placed[after.output]
         channels = self._channels(layer)
-        whole = all(self._pairs_fit(layer, c) and np.abs(layer.weights[0][c]).max(initial=0) < 128 for c in channels)
+        whole = all(self._factors(layer, channel) for channel in channels)
         low, high = layer.acc_low[:, channels], layer.acc_high[:, channels]
         if not whole or not output.vector or low.min(initial=0) < -32768 or high.max(initial=0) > 32767:
             return False
         if not round_numbers(program, layer, output, self.tables, dry=True):
             return False
         self.fused.add(layer.output)
+        table = self._byte_table(after.output, number + 2)
         places = {int(channel): place for place, channel in enumerate(output.channels)}
-        channels = self._order(layer, channels)
-        pattern, spans = self._entries(layer, channels, 2, 1)
-        for place in sorted(range(len(channels)), key=lambda p: spans[p][1]):
+        pattern, spans = self._entries(layer, 2, {c: [taps_of(layer, c, 0, self.placed)] for c in channels})
+        for channel in sorted(channels, key=lambda c: (spans[c][1], c)):
             self.tables.add_record(
-                first=spans[place][0],
-                count=spans[place][1],
-                output=places[channels[place]],
-                start=-zero_sum(layer, channels[place], 0, self.placed),
+                first=spans[channel][0],
+                count=spans[channel][1],
+                output=places[channel],
+                start=-zero_sum(layer, channel, 0, self.placed),
             )
         self._step(layer, Kind.MAX16, pattern, len(channels))
         self.tables.sums = max(self.tables.sums, len(output.channels))
-        return round_numbers(program, layer, output, self.tables)
+        if table is None:
+            return round_numbers(program, layer, output, self.tables)
+        self.fused.add(after.output)
+        self.skipped.add(number + 2)
+        return round_numbers(program, layer, output, self.tables, table=table, place=self._after(number + 2))
+
+    def _after(self, number: int) -> int:
+        """Return where the vector that a layer writes begins."""
+        rows = self.placed[self.program.layers[number].output]
+        return int(rows.offset[rows.channels[0]]) if len(rows.channels) else 0
+
+    def _byte_table(self, name: str, number: int) -> list[int] | None:
+        """Return what layer ``number`` makes of every byte of a vector, if it only rescales it, all channels alike."""
+        layer = self.program.layers[number] if number < len(self.program.layers) - 1 else None
+        readers = [x for x in self.program.layers if name in (x.sources if isinstance(x, Conv) else (x.source,))]
+        if not isinstance(layer, Conv) or readers != [layer] or len(layer.sources) > 1 or not layer.depthwise:
+            return None
+        source, output, form = self.placed[name], self.placed[layer.output], layer.requantizer
+        channels = output.channels
+        if layer.kernel > 1 or not output.vector or not np.array_equal(source.channels, channels):
+            return None
+        if not isinstance(form, Thresholds) or not layer.computed[channels].all() or not len(channels):
+            return None
+        weights, rows = layer.weights[0][channels, 0, 0], form.values[channels]
+        sums = (np.arange(256) - source.zero) * int(weights[0])
+        reach = self.program.tensors[name]
+        codes = np.array([np.searchsorted(row, sums, side="right") for row in rows])
+        values = np.arange(256)[None] - source.zero
+        seen = (values >= reach.low[channels][:, None]) & (values <= reach.high[channels][:, None])
+        table = np.where(seen, codes, -1).max(axis=0)
+        if np.any(weights != weights[0]) or np.any(seen & (codes != table)):
+            return None
+        return [int(code) for code in np.maximum(table, 0)]
 
 
 _KERNELS = {Kind.CONV16: _Planner._conv16, Kind.WIDE16: _Planner._wide16, Kind.CONV32: _Planner._conv32}

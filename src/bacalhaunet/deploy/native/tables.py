@@ -38,6 +38,19 @@ class Pattern(IntEnum):
     QUAD_4 = 5
 
 
+class FormKind(IntEnum):
+    """enum form."""
+
+    FULL = 0
+    SHIFT = 1
+    SHIFT_BELOW = 2
+    PLAIN = 3
+    PLAIN_BELOW = 4
+
+
+CONV16_TWO = 8
+"""Added to the form where the sum is that of two."""
+
 STEP_FIELDS = ("kind", "pattern", "n", "channels", "first", "high", "stride", "source", "output", "extra", "groups",
                "kernel", "pad", "length", "zero", "flags")  # fmt: skip
 RECORD = np.dtype(

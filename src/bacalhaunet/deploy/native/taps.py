@@ -15,6 +15,8 @@ from bacalhaunet.deploy.native.tables import Kind, NativeTables, Pattern, pack_p
 
 Tap = tuple[int, int, int]
 """Row of the source (offset of its first value), position relative to the output, weight."""
+Key = tuple[int, int]
+"""An output channel and which of its sums."""
 
 
 def taps_of(layer: Conv, channel: int, group: int, placed: dict[str, Rows]) -> list[Tap]:
@@ -39,6 +41,27 @@ def zero_sum(layer: Conv, channel: int, group: int, placed: dict[str, Rows]) -> 
     )
 
 
+def split_taps(taps: list[Tap], largest: int, start: int) -> int | None:
+    """Return how many taps to sum first so that neither they, begun with ``start``, nor the others leave 16 bits.
+
+    Args:
+        taps: All of them, of bytes up to ``largest``.
+        largest: Bytes are 0 to this.
+        start: What the first sum begins with.
+    """
+
+    def fits(part: list[Tap], begin: int) -> bool:
+        low = begin + largest * sum(min(weight, 0) for _, _, weight in part)
+        high = begin + largest * sum(max(weight, 0) for _, _, weight in part)
+        return low >= -32768 and high <= 32767
+
+    middle = len(taps) // 2
+    for place in sorted(range(len(taps) + 1), key=lambda place: abs(place - middle)):
+        if fits(taps[:place], start) and fits(taps[place:], 0):
+            return place
+    return None
+
+
 @dataclass
 class EntryMaker:
     """Turns taps into entries for one layer, preparing planes where the tensors' own rows do not serve.
@@ -61,8 +84,8 @@ class EntryMaker:
     def _n(self) -> int:
         return self.program.tensors[self.layer.output].length
 
-    def plan(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
-        """Return the entries of each output (any key), and add the steps that prepare planes for them."""
+    def plan(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
+        """Return the entries of each sum, and add the steps that prepare planes for them."""
         self.arena.begin_planes()
         stride = self.layer.stride
         direct = {(2, 1): Pattern.PAIR_1, (2, 2): Pattern.PAIR_2, (4, 1): Pattern.QUAD_1, (4, 2): Pattern.QUAD_2,
@@ -114,7 +137,7 @@ class EntryMaker:
                 entries.append((row + first, self._pack(window)))
         return entries
 
-    def _pointwise(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
+    def _pointwise(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
         """Rows interleaved two by two, in the kernels' own order."""
         chosen = choose_pairs({key: sorted({row for row, _, _ in rows}) for key, rows in taps.items()})
         used = sorted({pair for pairs in chosen.values() for pair in pairs})
@@ -138,7 +161,7 @@ class EntryMaker:
             entries.append((self._planes[a, b], self._pack([first, second])))
         return entries
 
-    def _gathered(self, taps: dict[int, list[Tap]]) -> dict[int, list[tuple[int, int]]]:
+    def _gathered(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
         """Planes of one output after the other, whatever the stride: by rows that belong together and by phase."""
         rows = sorted({row for listed in taps.values() for row, _, _ in listed})
         if self.layer.depthwise:
@@ -146,7 +169,7 @@ class EntryMaker:
         else:
             blocks = [tuple(rows[n : n + self.quad]) for n in range(0, len(rows), self.quad)]
             mates = {row: (block, place) for block in blocks for place, row in enumerate(block)}
-        grouped: dict[int, dict[tuple[tuple[int, ...], int], list[int]]] = {}
+        grouped: dict[Key, dict[tuple[tuple[int, ...], int], list[int]]] = {}
         for key, listed in taps.items():
             grouped[key] = defaultdict(lambda: [0] * self.quad)
             for row, position, weight in listed:

@@ -34,7 +34,19 @@ def add_vector_layer(
     first = len(tables.wides)
     for channel in channels:
         tables.wides.extend((int(form.offset[channel]), *(int(m) for m in form.multiplier[:, channel])))
-    tables.add_step(Kind.LOGITS, channels=len(channels), first=first, groups=layer.accumulators, extra=form.shift)
+    plain = layer.accumulators == 1 and form.shift == 0 and bool(np.all(form.multiplier == 1))
+    numbers = len(tables.numbers)
+    if plain:
+        tables.numbers.extend(int(offset) for offset in form.offset)
+    tables.add_step(
+        Kind.LOGITS,
+        channels=len(channels),
+        first=first,
+        groups=layer.accumulators,
+        extra=form.shift,
+        flags=int(plain),
+        source=numbers,
+    )
     return True
 
 
@@ -107,6 +119,8 @@ def round_numbers(
     *,
     dry: bool = False,
     source: Rows | None = None,
+    table: list[int] | None = None,
+    place: int = 0,
 ) -> bool:
     """Add the step that rounds the sums of a layer into a vector; False if some channel has no linear form.
 
@@ -117,6 +131,8 @@ def round_numbers(
         tables: Where the step goes.
         dry: Only say whether it can be done.
         source: The vector whose bytes, times the layer's one weight each, are the sums; None: they are there.
+        table: What the rounded bytes become, if they do not stay.
+        place: Where these go.
     """
     channels, form = output.channels, layer.requantizer
     still = ~layer.computed[channels]
@@ -152,15 +168,18 @@ def round_numbers(
         tables.numbers.extend(int(v) for v in (*offset, *shift, *multiplier[0]))
     first = len(tables.wides)
     tables.wides.extend(int(v) for v in (*offset, *shift, *multiplier.ravel()))
+    looked_up = len(tables.numbers)
+    tables.numbers.extend(table or ())
     tables.add_step(
         Kind.ROUND,
         channels=len(channels),
         first=first,
         high=high,
-        output=int(output.offset[channels[0]]) if len(channels) else 0,
+        output=place if table else int(output.offset[channels[0]]) if len(channels) else 0,
+        pad=looked_up,
         groups=layer.accumulators,
         extra=extra,
-        flags=int(narrow) + (2 if source is not None else 0),
+        flags=int(narrow) + (2 if source is not None else 0) + (4 if table else 0),
         source=int(source.offset[channels[0]]) if source is not None and len(channels) else 0,
     )
     return True

@@ -55,8 +55,11 @@ OP mul32(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
 static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(a)); }
 OP maddubs(vec bytes, vec weights) { return _mm256_maddubs_epi16(bytes, weights); }
 OP mulhi16(vec a, vec b) { return _mm256_mulhi_epu16(a, b); }
+OP mulhi16s(vec a, vec b) { return _mm256_mulhi_epi16(a, b); }
+OP adds16(vec a, vec b) { return _mm256_adds_epi16(a, b); }
 OP max16s(vec a, vec b) { return _mm256_max_epi16(a, b); }
 OP min8(vec a, vec b) { return _mm256_min_epu8(a, b); }
+OP subs8(vec a, vec b) { return _mm256_subs_epu8(a, b); }
 OP or8(vec a, vec b) { return _mm256_or_si256(a, b); }
 OP packus16(vec a, vec b) { return _mm256_packus_epi16(a, b); }
 OP packs32(vec a, vec b) { return _mm256_packs_epi32(a, b); }
@@ -68,7 +71,13 @@ static inline ALWAYS_INLINE shift_count shift_by(int32_t bits) { return _mm_cvts
 OP sra16(vec a, shift_count bits) { return _mm256_sra_epi16(a, bits); }
 OP sra32(vec a, shift_count bits) { return _mm256_sra_epi32(a, bits); }
 #define shl32(a, bits) _mm256_slli_epi32(a, bits)
+#define sra32_by(a, bits) _mm256_srai_epi32(a, bits)
 OP dot16(vec sum, vec a, vec b) { return add32(sum, _mm256_madd_epi16(a, b)); }
+
+/* Two sums of 16 bits side by side, as pairs for dot16; the upper halves of what was made of them. */
+OP pair_first(vec one, vec two) { return unpack_low16(one, two); }
+OP pair_second(vec one, vec two) { return unpack_high16(one, two); }
+OP join_high(vec first, vec second) { return packs32(sra32_by(first, 16), sra32_by(second, 16)); }
 
 /* Without VNNI: even and odd bytes as 16-bit numbers, which no weight can make overflow. */
 typedef struct {
@@ -85,6 +94,11 @@ static inline ALWAYS_INLINE void dot8_to(vec *sum, vec bytes, quad_weights w)
 {
     vec even = _mm256_and_si256(bytes, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(bytes, 8);
     *sum = add32(add32(*sum, _mm256_madd_epi16(even, w.even)), _mm256_madd_epi16(odd, w.odd));
+}
+
+static inline ALWAYS_INLINE void dot8_small_to(vec *sum, vec bytes, vec weights)
+{
+    *sum = add32(*sum, _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, weights), _mm256_set1_epi16(1)));
 }
 
 /* Within 16 bytes: the second eight go between the first eight. */
@@ -128,11 +142,13 @@ OP quantize_lanes(const input_quantizer *q, const float *from)
     if (q->clipped)
         x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(q->clip_low)), _mm256_set1_ps(q->clip_high));
     if (q->exact_reciprocal) {
-        __m256 reciprocal = _mm256_set1_ps(q->reciprocal), quotient = _mm256_mul_ps(x, reciprocal);
-        x = _mm256_fmadd_ps(_mm256_fnmadd_ps(quotient, scale, x), reciprocal, quotient);
+        __m256 low = _mm256_mul_ps(x, _mm256_set1_ps(q->reciprocal_low));
+        x = _mm256_fmadd_ps(x, _mm256_set1_ps(q->reciprocal), low);
     } else {
         x = _mm256_div_ps(x, scale);
     }
+    if (q->plain) /* the packs clip below and, but for what no integer holds, above */
+        return _mm256_cvtps_epi32(_mm256_min_ps(x, _mm256_set1_ps(127)));
     x = _mm256_add_ps(x, _mm256_set1_ps(q->zero));
     x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(q->low)), _mm256_set1_ps(q->high));
     return _mm256_add_epi32(_mm256_cvtps_epi32(x), set32(q->code - (int32_t)q->zero));
@@ -142,6 +158,8 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
 {
     vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 8));
     vec b = packs32(quantize_lanes(q, from + 16), quantize_lanes(q, from + 24));
+    if (q->plain)
+        return _mm256_xor_si256(mix_dwords(_mm256_packs_epi16(a, b)), set8(-128));
     return mix_dwords(packus16(a, b));
 }
 

@@ -3,6 +3,9 @@
 
 #ifdef ENGINE_X86
 
+#ifdef ENGINE_EMULATED /* a header with these instructions in C, for testing on processors that lack them */
+#include ENGINE_EMULATED
+#else
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma"))), apply_to = function)
 #else
@@ -11,6 +14,7 @@
 #endif
 
 #include <immintrin.h>
+#endif
 #include <string.h>
 
 #define ALWAYS_INLINE __attribute__((always_inline))
@@ -41,12 +45,19 @@ OP set32(int32_t a) { return _mm512_set1_epi32(a); }
 OP add16(vec a, vec b) { return _mm512_add_epi16(a, b); }
 OP add32(vec a, vec b) { return _mm512_add_epi32(a, b); }
 OP mul32(vec a, vec b) { return _mm512_mullo_epi32(a, b); }
+#ifdef ENGINE_EMULATED
+static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { *sum = add16(*sum, a); }
+#else
 /* In place: gcc otherwise copies every sum of a loop from one register to another. */
 static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+v"(*sum) : "v"(a)); }
+#endif
 OP maddubs(vec bytes, vec weights) { return _mm512_maddubs_epi16(bytes, weights); }
 OP mulhi16(vec a, vec b) { return _mm512_mulhi_epu16(a, b); }
+OP mulhi16s(vec a, vec b) { return _mm512_mulhi_epi16(a, b); }
+OP adds16(vec a, vec b) { return _mm512_adds_epi16(a, b); }
 OP max16s(vec a, vec b) { return _mm512_max_epi16(a, b); }
 OP min8(vec a, vec b) { return _mm512_min_epu8(a, b); }
+OP subs8(vec a, vec b) { return _mm512_subs_epu8(a, b); }
 OP or8(vec a, vec b) { return _mm512_or_si512(a, b); }
 OP packus16(vec a, vec b) { return _mm512_packus_epi16(a, b); }
 OP packs32(vec a, vec b) { return _mm512_packs_epi32(a, b); }
@@ -58,12 +69,30 @@ static inline ALWAYS_INLINE shift_count shift_by(int32_t bits) { return _mm_cvts
 OP sra16(vec a, shift_count bits) { return _mm512_sra_epi16(a, bits); }
 OP sra32(vec a, shift_count bits) { return _mm512_sra_epi32(a, bits); }
 #define shl32(a, bits) _mm512_slli_epi32(a, bits)
+#define sra32_by(a, bits) _mm512_srai_epi32(a, bits)
 OP dot16(vec sum, vec a, vec b) { return _mm512_dpwssd_epi32(sum, a, b); }
 #define QUAD_WEIGHTS(name, weights) vec name = set32(weights)
 OP quad_of(vec w) { return w; }
 static inline ALWAYS_INLINE void dot8_to(vec *sum, vec bytes, vec weights)
 {
+#ifdef ENGINE_EMULATED
+    *sum = _mm512_dpbusd_epi32(*sum, bytes, weights);
+#else
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(bytes), "v"(weights));
+#endif
+}
+
+static inline ALWAYS_INLINE void dot8_small_to(vec *sum, vec bytes, vec weights) { dot8_to(sum, bytes, weights); }
+
+/* Two sums of 16 bits side by side, as pairs for dot16, even positions and odd ones; then the upper halves. */
+#define SWAPPED_HALVES                                                                                                 \
+    _mm512_broadcast_i32x4(_mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13))
+#define LOWER_HALVES 0x3333333333333333u
+OP pair_first(vec one, vec two) { return _mm512_mask_shuffle_epi8(one, ~LOWER_HALVES, two, SWAPPED_HALVES); }
+OP pair_second(vec one, vec two) { return _mm512_mask_shuffle_epi8(two, LOWER_HALVES, one, SWAPPED_HALVES); }
+OP join_high(vec first, vec second)
+{
+    return _mm512_mask_shuffle_epi8(second, LOWER_HALVES, first, SWAPPED_HALVES);
 }
 
 /* Within 16 bytes: the second eight go between the first eight. */
@@ -111,8 +140,8 @@ OP quantize_lanes(const input_quantizer *q, const float *from)
     if (q->clipped)
         x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(q->clip_low)), _mm512_set1_ps(q->clip_high));
     if (q->exact_reciprocal) {
-        __m512 reciprocal = _mm512_set1_ps(q->reciprocal), quotient = _mm512_mul_ps(x, reciprocal);
-        x = _mm512_fmadd_ps(_mm512_fnmadd_ps(quotient, scale, x), reciprocal, quotient);
+        __m512 low = _mm512_mul_ps(x, _mm512_set1_ps(q->reciprocal_low));
+        x = _mm512_fmadd_ps(x, _mm512_set1_ps(q->reciprocal), low);
     } else {
         x = _mm512_div_ps(x, scale);
     }
@@ -139,9 +168,11 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
 
 const kernel_set kernels_avx512 = {"avx512", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums};
 
+#ifndef ENGINE_EMULATED
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
+#endif
 #endif
 #endif

@@ -128,6 +128,12 @@ void engine_sparse(const model *m, const step *s, const uint8_t *arena, int32_t 
 static void write_logits(const model *m, const step *s, const int32_t *sums, int32_t *logits)
 {
     const int64_t *wide = m->wides + s->first; /* for each: offset, then a multiplier for each group */
+    if (s->flags & 1) { /* sum + offset */
+        const int32_t *offset = m->numbers + s->source;
+        for (int32_t c = 0; c < s->channels; c++)
+            logits[c] = sums[c] + offset[c];
+        return;
+    }
     for (int32_t c = 0; c < s->channels; c++) {
         int64_t value = *wide++;
         for (int32_t g = 0; g < s->groups; g++)
@@ -178,7 +184,9 @@ const kernel_set *const *engine_available(void)
 {
     static const kernel_set *found[4];
     int count = 0;
-#ifdef ENGINE_X86
+#ifdef ENGINE_EMULATED
+    found[count++] = &kernels_avx512;
+#elif defined(ENGINE_X86)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
@@ -198,13 +206,11 @@ static float level_of(const input_quantizer *q, float x)
 
 static float fast_level_of(const input_quantizer *q, float x)
 {
-    float quotient = x * q->reciprocal;
-    float rest = fmaf(-quotient, q->scale, x);
-    return rintf(fmaf(rest, q->reciprocal, quotient) + q->zero);
+    return rintf(fmaf(x, q->reciprocal, x * q->reciprocal_low) + q->zero);
 }
 
 /* Both functions never decrease; they are equal if they are at each boundary and just before it. */
-int engine_reciprocal_is_exact(const input_quantizer *q)
+static int reciprocal_is_exact(const input_quantizer *q)
 {
     if (!(q->scale > 1e-20f && q->scale < 1e20f))
         return 0;
@@ -219,4 +225,12 @@ int engine_reciprocal_is_exact(const input_quantizer *q)
         }
     }
     return 1;
+}
+
+void engine_finish_quantizer(input_quantizer *q)
+{
+    q->reciprocal = 1.0f / q->scale;
+    q->reciprocal_low = (float)(1.0 / (double)q->scale - (double)q->reciprocal);
+    q->exact_reciprocal = reciprocal_is_exact(q);
+    q->plain = q->low == -128 && q->high == 127 && q->zero == 0 && q->code == 128;
 }

@@ -30,6 +30,15 @@ enum step_kind {
  * by its weights, and to output j + 1 by the second one's, j even. */
 enum pattern { PATTERN_PAIR_1, PATTERN_PAIR_2, PATTERN_LOCAL, PATTERN_QUAD_1, PATTERN_QUAD_2, PATTERN_QUAD_4 };
 
+/* Requantization of 16-bit sums, in the flags of STEP_CONV16. FULL: unsigned product, offset, shift. SHIFT: signed
+ * product, shift. PLAIN: signed product. BELOW: the byte minus `offset`, 0 if less. CONV16_TWO: of the saturated sum
+ * of two. */
+enum form { FORM_FULL, FORM_SHIFT, FORM_SHIFT_BELOW, FORM_PLAIN, FORM_PLAIN_BELOW, CONV16_TWO = 8 };
+
+/* In the flags of STEP_WIDE16: no upper offset, WIDE_SPLIT bits multiplied apart, the level from bit 16 on. */
+enum { WIDE16_EVEN = 1 };
+#define WIDE_SPLIT 15
+
 typedef struct {
     int32_t kind;
     int32_t pattern;
@@ -53,12 +62,12 @@ typedef struct {
 typedef struct {
     int32_t first;      /* entry */
     int32_t count;      /* entries; of the first sum if WIDE16 */
-    int32_t count2;     /* entries of the second sum */
+    int32_t count2;     /* entries of the second sum, if WIDE16 or CONV16_TWO */
     int32_t output;     /* offset of the row, or number of the sum if MAX16 */
     int32_t start;      /* of the sum, both if WIDE16: low half, high half */
-    int32_t multiplier; /* CONV16: 16 bits unsigned. WIDE16: upper parts of both, a half each */
+    int32_t multiplier; /* CONV16: 16 bits, unsigned if FORM_FULL. WIDE16: upper parts of both, a half each */
     int32_t lower;      /* WIDE16: lower parts */
-    int32_t offset;     /* CONV16: 16 bits. WIDE16: upper */
+    int32_t offset;     /* CONV16: 16 bits, or 8 if BELOW. WIDE16: upper */
     int32_t offset_low; /* WIDE16 */
     int32_t shift;
     int32_t split;      /* WIDE16 */
@@ -75,7 +84,7 @@ typedef struct {
 } entry;
 
 typedef struct {
-    float scale, reciprocal, zero, clip_low, clip_high, low, high;
+    float scale, reciprocal, reciprocal_low, zero, clip_low, clip_high, low, high;
     int32_t clipped;
     int32_t exact_reciprocal; /* whether the fast division was proven to give the same levels */
     int32_t rows[2];          /* offsets of I and Q; -1: not read */
@@ -136,7 +145,7 @@ void engine_frame(const model *m, const kernel_set *k, workspace *w, const float
 /* The instruction sets this processor has, the best first; ends with a null. */
 const kernel_set *const *engine_available(void);
 
-/* Prove or refute the fast division of a quantizer on every level's boundary. */
-int engine_reciprocal_is_exact(const input_quantizer *q);
+/* Work out what follows from a quantizer's numbers; proves or refutes the fast division on every level's boundary. */
+void engine_finish_quantizer(input_quantizer *q);
 
 #endif

@@ -112,9 +112,8 @@ static PyObject *make_model(PyObject *self, PyObject *arguments)
     }
     model *m = &h->m;
     input_quantizer *q = &m->input;
-    if (!PyArg_ParseTuple(arguments, "OOOOOOiid(fffffffiiiii)", &tables[0], &tables[1], &tables[2], &tables[3],
-                          &tables[4], &tables[5], &m->sums, &m->classes, &m->logit_scale, &q->scale, &q->reciprocal,
-                          &q->zero, &q->clip_low, &q->clip_high, &q->low, &q->high, &q->clipped, &q->rows[0],
+    if (!PyArg_ParseTuple(arguments, "OOOOOOiid(ffffffiiiii)", &tables[0], &tables[1], &tables[2], &tables[3],
+                          &tables[4], &tables[5], &m->sums, &m->classes, &m->logit_scale, &q->scale, &q->zero, &q->clip_low, &q->clip_high, &q->low, &q->high, &q->clipped, &q->rows[0],
                           &q->rows[1], &q->length, &q->code) ||
         !copy_table(tables[0], (void **)&m->steps, &m->step_count, sizeof(step)) ||
         !copy_table(tables[1], (void **)&m->records, &m->record_count, sizeof(record)) ||
@@ -125,8 +124,7 @@ static PyObject *make_model(PyObject *self, PyObject *arguments)
         Py_DECREF(capsule);
         return NULL;
     }
-    q->exact_reciprocal = engine_reciprocal_is_exact(q);
-    q->plain = q->low == -128 && q->high == 127 && q->zero == 0 && q->code == 128;
+    engine_finish_quantizer(q);
     return capsule;
 }
 

@@ -102,26 +102,46 @@ static void start_sums(int32_t *sum, int32_t start)
         sum[j] = start;
 }
 
-static uint8_t clip(int32_t value, int32_t high)
+static int32_t clip(int32_t value, int32_t high)
 {
-    return (uint8_t)(value < 0 ? 0 : value > high ? high : value);
+    return value < 0 ? 0 : value > high ? high : value;
+}
+
+static int32_t saturated(int32_t sum)
+{
+    return sum < -32768 ? -32768 : sum > 32767 ? 32767 : sum;
+}
+
+static int32_t rounded16(const record *r, int32_t flags, int32_t sum, int32_t high)
+{
+    if (flags == FORM_FULL) {
+        uint32_t product = (uint32_t)(uint16_t)sum * (uint32_t)r->multiplier;
+        return clip(((int32_t)(product >> 16) + r->offset) >> r->shift, high);
+    }
+    /* r->offset is 0 without BELOW, r->shift without SHIFT. */
+    return clip(clip((sum * r->multiplier) >> (16 + r->shift), 255) - r->offset, high);
 }
 
 static void conv16(const model *m, const step *s, uint8_t *arena)
 {
-    int32_t sum[CHUNK], apart = bytes_apart(s->pattern);
+    int32_t sum[CHUNK], rest[CHUNK], apart = bytes_apart(s->pattern), flags = s->flags;
     for (int32_t c = 0; c < s->channels; c++) {
-        const record *r = &m->records[s->first + c];
+        const record row = m->records[s->first + c], *r = &row; /* a copy: stores of bytes may alias anything */
+        const entry *e = m->entries + r->first;
         for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
             int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
             start_sums(sum, r->start);
-            sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, sum);
-            uint8_t *to = arena + r->output + begin;
-            const int32_t multiplier = r->multiplier, offset = r->offset, shift = r->shift, high = s->high;
-            for (int32_t j = 0; j < outputs; j++) {
-                uint32_t product = (uint32_t)(uint16_t)sum[j] * (uint32_t)multiplier;
-                to[j] = clip(((int32_t)(product >> 16) + offset) >> shift, high);
+            sum_entries(arena, e, r->count, 2, apart, begin, outputs, sum);
+            if (flags & CONV16_TWO) {
+                start_sums(rest, 0);
+                sum_entries(arena, e + (apart == 1 ? 2 : 1) * r->count, r->count2, 2, apart, begin, outputs, rest);
+                for (int32_t j = 0; j < outputs; j++)
+                    sum[j] = saturated(sum[j] + rest[j]);
             }
+            uint8_t *to = arena + r->output + begin;
+            const int32_t high = s->high;
+            for (int32_t j = 0; j < outputs; j++)
+                to[j] = (uint8_t)rounded16(r, flags, sum[j], high);
         }
     }
 }
@@ -166,7 +186,7 @@ static void wide16(const model *m, const step *s, uint8_t *arena)
                 int32_t a = half(one[j], 0), b = half(two[j], 0);
                 int32_t low = a * lower1 + b * lower2 + r->offset_low;
                 int32_t high = a * upper1 + b * upper2 + r->offset;
-                arena[r->output + begin + j] = clip((high + (low >> r->split)) >> r->shift, s->high);
+                arena[r->output + begin + j] = (uint8_t)clip((high + (low >> r->split)) >> r->shift, s->high);
             }
         }
     }
@@ -204,7 +224,7 @@ static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *
 }
 
 /* Wides: offset, shift, multipliers of each group, each an array over outputs. Bit 1 of the flags: the sums are bytes
- * of the source. */
+ * of the source. Bit 2: the values are looked up in a table of numbers. */
 static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 {
     if (s->flags & 2)
@@ -216,7 +236,8 @@ static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *s
         for (int32_t g = 0; g < s->groups; g++)
             value += multiplier[g * s->channels + c] * sums[g * s->channels + c];
         value >>= shift[c];
-        arena[s->output + c] = (uint8_t)(value < 0 ? 0 : value > s->high ? s->high : value);
+        value = value < 0 ? 0 : value > s->high ? s->high : value;
+        arena[s->output + c] = (uint8_t)(s->flags & 4 ? m->numbers[s->pad + value] : value);
     }
 }
 

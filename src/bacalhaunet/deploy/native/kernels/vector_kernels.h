@@ -64,10 +64,9 @@ static inline ALWAYS_INLINE int32_t entries_of(const int pattern, int32_t count)
     return pattern == PATTERN_PAIR_1 ? 2 * count : count;
 }
 
-/* Two vectors of 16-bit values in the pattern's order to one of bytes in the order of positions. */
-static inline ALWAYS_INLINE vec to_bytes(vec a, vec b, vec high, const int pattern)
+/* A pattern's order of bytes to that of positions. */
+static inline ALWAYS_INLINE vec in_order(vec bytes, const int pattern)
 {
-    vec bytes = min8(packus16(a, b), high);
     if (pattern == PATTERN_PAIR_1)
         return mix_bytes(bytes);
     if (pattern == PATTERN_PAIR_2)
@@ -75,17 +74,40 @@ static inline ALWAYS_INLINE vec to_bytes(vec a, vec b, vec high, const int patte
     return bytes;
 }
 
-/* Store what belongs to the row; `whole`: it ends where a block ends, so all does. */
-static inline ALWAYS_INLINE void store_outputs(uint8_t *to, vec bytes, int32_t left, const int whole)
+/* Two vectors of 16-bit values in the pattern's order to one of bytes in the order of positions. */
+static inline ALWAYS_INLINE vec to_bytes(vec a, vec b, vec high, const int pattern)
 {
-    if (whole || left >= VB)
-        store(to, bytes);
-    else if (left > 0)
-        store_part(to, bytes, left);
+    vec bytes = min8(packus16(a, b), high);
+    return in_order(bytes, pattern);
 }
 
+/* Bytes of the largest block. */
+#define MOST_BLOCK (MOST16 * VB / 2)
+
+/* Where a block of `size` bytes is to be stored, `left` of which belong to the row: in place, or aside. */
+static inline ALWAYS_INLINE uint8_t *block_place(uint8_t *row, uint8_t *aside, int32_t left, int32_t size)
+{
+    return left >= size ? row : aside;
+}
+
+static inline ALWAYS_INLINE void end_block(uint8_t *row, const uint8_t *aside, int32_t left, int32_t size)
+{
+    if (left < size)
+        memcpy(row, aside, (size_t)left);
+}
+
+/* Requantize 16-bit sums up to the byte; see enum form. */
+static inline ALWAYS_INLINE vec rounded16(vec sum, const int form, vec multiplier, vec offset, shift_count shift)
+{
+    if (form == FORM_FULL)
+        return sra16(add16(mulhi16(sum, multiplier), offset), shift);
+    vec product = mulhi16s(sum, multiplier);
+    return form == FORM_SHIFT || form == FORM_SHIFT_BELOW ? sra16(product, shift) : product;
+}
+
+/* `two`: the sum is that of two, added with saturation: it may leave 16 bits where that is far beyond the levels. */
 static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uint8_t *arena, const int V,
-                                              const int pattern, const int whole)
+                                              const int pattern, const int form, const int two)
 {
     vec high = set8(s->high);
     const int32_t outputs = V * (VB / 2);
@@ -99,15 +121,27 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
             sum16(from, e, r->count, V, pattern, r->start, 1, sum);
-            vec multiplier = set16(r->multiplier), offset = set16(r->offset);
+            if (two) {
+                vec rest[16];
+                sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, 0, 0, rest);
+                UNROLL
+                for (int v = 0; v < V; v++)
+                    sum[v] = adds16(sum[v], rest[v]);
+            }
+            const int below = form == FORM_SHIFT_BELOW || form == FORM_PLAIN_BELOW;
+            vec multiplier = set16(r->multiplier), offset = below ? set8(r->offset) : set16(r->offset);
             shift_count shift = shift_by(r->shift);
-            uint8_t *to = arena + r->output + begin;
+            uint8_t aside[MOST_BLOCK], *row_place = arena + r->output + begin;
+            uint8_t *to = block_place(row_place, aside, n - begin, outputs);
             UNROLL
             for (int v = 0; v < V; v += 2) {
-                vec a = sra16(add16(mulhi16(sum[v], multiplier), offset), shift);
-                vec b = sra16(add16(mulhi16(sum[v + 1], multiplier), offset), shift);
-                store_outputs(to + v * (VB / 2), to_bytes(a, b, high, pattern), n - begin - v * (VB / 2), whole);
+                vec a = rounded16(sum[v], form, multiplier, offset, shift);
+                vec b = rounded16(sum[v + 1], form, multiplier, offset, shift);
+                vec bytes = packus16(a, b);
+                bytes = in_order(min8(below ? subs8(bytes, offset) : bytes, high), pattern);
+                store(to + v * (VB / 2), bytes);
             }
+            end_block(row_place, aside, n - begin, outputs);
         }
     }
 }
@@ -135,8 +169,30 @@ static inline ALWAYS_INLINE void max16_block(const model *m, const step *s, uint
     }
 }
 
+/* Two sums by long multipliers in two parts. */
+static inline ALWAYS_INLINE vec rounded_wide(vec one, vec two, const record *r)
+{
+    vec upper = set32(r->multiplier), lower = set32(r->lower);
+    vec offset = set32(r->offset), offset_low = set32(r->offset_low);
+    shift_count split = shift_by(r->split), shift = shift_by(r->shift);
+    vec a = unpack_low16(one, two), b = unpack_high16(one, two);
+    vec low_a = sra32(dot16(offset_low, a, lower), split), low_b = sra32(dot16(offset_low, b, lower), split);
+    vec high_a = dot16(add32(low_a, offset), a, upper), high_b = dot16(add32(low_b, offset), b, upper);
+    return packs32(sra32(high_a, shift), sra32(high_b, shift));
+}
+
+/* The same where the offset is in the sums' starts, 15 bits are multiplied apart and the level starts at bit 16. */
+static inline ALWAYS_INLINE vec rounded_even_wide(vec one, vec two, const record *r)
+{
+    vec upper = set32(r->multiplier), lower = set32(r->lower), offset_low = set32(r->offset_low);
+    vec a = pair_first(one, two), b = pair_second(one, two);
+    vec high_a = dot16(sra32_by(dot16(offset_low, a, lower), WIDE_SPLIT), a, upper);
+    vec high_b = dot16(sra32_by(dot16(offset_low, b, lower), WIDE_SPLIT), b, upper);
+    return join_high(high_a, high_b);
+}
+
 static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uint8_t *arena, const int V,
-                                              const int pattern, const int whole)
+                                              const int pattern, const int even)
 {
     vec high = set8(s->high);
     const int32_t outputs = V * (VB / 2);
@@ -148,24 +204,18 @@ static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uin
         const entry *e = entries + r->first;
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
-            vec one[8], two[8], done[8];
+            vec one[8], two[8];
             sum16(from, e, r->count, V, pattern, r->start, 0, one);
             sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, r->start >> 16, 0, two);
-            vec upper = set32(r->multiplier), lower = set32(r->lower);
-            vec offset = set32(r->offset), offset_low = set32(r->offset_low);
-            shift_count split = shift_by(r->split), shift = shift_by(r->shift);
+            uint8_t aside[MOST_BLOCK], *row_place = arena + r->output + begin;
+            uint8_t *to = block_place(row_place, aside, n - begin, outputs);
             UNROLL
-            for (int v = 0; v < V; v++) {
-                vec a = unpack_low16(one[v], two[v]), b = unpack_high16(one[v], two[v]);
-                vec low_a = sra32(dot16(offset_low, a, lower), split), low_b = sra32(dot16(offset_low, b, lower), split);
-                vec high_a = dot16(add32(low_a, offset), a, upper), high_b = dot16(add32(low_b, offset), b, upper);
-                done[v] = packs32(sra32(high_a, shift), sra32(high_b, shift));
+            for (int v = 0; v < V; v += 2) {
+                vec a = even ? rounded_even_wide(one[v], two[v], r) : rounded_wide(one[v], two[v], r);
+                vec b = even ? rounded_even_wide(one[v + 1], two[v + 1], r) : rounded_wide(one[v + 1], two[v + 1], r);
+                store(to + v * (VB / 2), to_bytes(a, b, high, pattern));
             }
-            uint8_t *to = arena + r->output + begin;
-            UNROLL
-            for (int v = 0; v < V; v += 2)
-                store_outputs(to + v * (VB / 2), to_bytes(done[v], done[v + 1], high, pattern),
-                              n - begin - v * (VB / 2), whole);
+            end_block(row_place, aside, n - begin, outputs);
         }
     }
 }
@@ -182,7 +232,7 @@ static inline ALWAYS_INLINE vec quads_to_bytes(const vec *level, const int patte
 
 /* Sums of four bytes. 4 / stride phases of outputs share the bytes of a vector. */
 static inline ALWAYS_INLINE void conv32_block(const model *m, const step *s, uint8_t *arena, const int V,
-                                              const int pattern, const int whole)
+                                              const int pattern, const int small)
 {
     const int phases = pattern == PATTERN_QUAD_1 ? 4 : pattern == PATTERN_QUAD_2 ? 2 : 1;
     const int apart = 4 / phases;
@@ -202,10 +252,16 @@ static inline ALWAYS_INLINE void conv32_block(const model *m, const step *s, uin
                 sum[v] = set32(r->start);
             for (int32_t t = 0; t < r->count; t++) {
                 const uint8_t *bytes = from + e[t].offset;
+                vec four = set32(e[t].weights);
                 QUAD_WEIGHTS(w, e[t].weights);
                 UNROLL
-                for (int v = 0; v < V; v++)
-                    dot8_to(&sum[v], load(bytes + (ptrdiff_t)(v / phases) * VB + (v % phases) * apart), w);
+                for (int v = 0; v < V; v++) {
+                    vec one = load(bytes + (ptrdiff_t)(v / phases) * VB + (v % phases) * apart);
+                    if (small) /* no two products leave 16 bits */
+                        dot8_small_to(&sum[v], one, four);
+                    else
+                        dot8_to(&sum[v], one, w);
+                }
             }
             if (r->exact_float) {
                 UNROLL
@@ -216,10 +272,12 @@ static inline ALWAYS_INLINE void conv32_block(const model *m, const step *s, uin
                 for (int v = 0; v < V; v++)
                     sum[v] = clip32(round_double(sum[v], r->scale, r->bias), high);
             }
-            uint8_t *to = arena + r->output + begin;
+            uint8_t aside[MOST_BLOCK], *row_place = arena + r->output + begin;
+            uint8_t *to = block_place(row_place, aside, n - begin, outputs);
             UNROLL
             for (int v = 0; v < V; v += 4)
-                store_outputs(to + v * (VB / 4), quads_to_bytes(sum + v, pattern), n - begin - v * (VB / 4), whole);
+                store(to + v * (VB / 4), quads_to_bytes(sum + v, pattern));
+            end_block(row_place, aside, n - begin, outputs);
         }
     }
 }
@@ -247,54 +305,78 @@ static inline int32_t vectors_for(int32_t n, int32_t lanes, int32_t most)
     return v;
 }
 
-#define BY_PATTERN(call, V)                                                                                            \
+#define BY_PATTERN(call, V, form)                                                                                      \
     switch (s->pattern) {                                                                                              \
-    case PATTERN_PAIR_1: call(V, PATTERN_PAIR_1); break;                                                               \
-    case PATTERN_PAIR_2: call(V, PATTERN_PAIR_2); break;                                                               \
-    default: call(V, PATTERN_LOCAL); break;                                                                            \
+    case PATTERN_PAIR_1: call(V, PATTERN_PAIR_1, form); break;                                                         \
+    case PATTERN_PAIR_2: call(V, PATTERN_PAIR_2, form); break;                                                         \
+    default: call(V, PATTERN_LOCAL, form); break;                                                                      \
     }
 
 static void conv16(const model *m, const step *s, uint8_t *arena)
 {
-#define CALL(V, P) (s->n % (V * VB / 2) ? conv16_block(m, s, arena, V, P, 0) : conv16_block(m, s, arena, V, P, 1))
+#define CALL(V, P, F) conv16_block(m, s, arena, V, P, F, 0)
+#define CALL_TWO(V, P, F) conv16_block(m, s, arena, V, P, F, 1)
+#define BY_FORM(V)                                                                                                     \
+    switch (s->flags) {                                                                                                \
+    case FORM_SHIFT: BY_PATTERN(CALL, V, FORM_SHIFT) break;                                                            \
+    case FORM_SHIFT_BELOW: BY_PATTERN(CALL, V, FORM_SHIFT_BELOW) break;                                                \
+    case FORM_PLAIN: BY_PATTERN(CALL, V, FORM_PLAIN) break;                                                            \
+    case FORM_PLAIN_BELOW: BY_PATTERN(CALL, V, FORM_PLAIN_BELOW) break;                                                \
+    default: BY_PATTERN(CALL, V, FORM_FULL) break;                                                                     \
+    }
+    if (s->flags & CONV16_TWO) {
+        BY_PATTERN(CALL_TWO, MOST_WIDE, FORM_SHIFT_BELOW)
+        return;
+    }
     switch (vectors_for(s->n, VB / 2, MOST16)) {
 #if MOST16 >= 16
-    case 16: BY_PATTERN(CALL, 16) break;
+    case 16: BY_FORM(16) break;
 #endif
-    case 8: BY_PATTERN(CALL, 8) break;
-    case 4: BY_PATTERN(CALL, 4) break;
-    default: BY_PATTERN(CALL, 2) break;
+    case 8: BY_FORM(8) break;
+    case 4: BY_FORM(4) break;
+    default: BY_FORM(2) break;
     }
 #undef CALL
+#undef CALL_TWO
+#undef BY_FORM
 }
 
 static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 {
-#define CALL(V, P) max16_block(m, s, arena, sums, V, P)
-    if (s->n >= 4 * (VB / 2)) {
-        BY_PATTERN(CALL, 4)
+#define CALL(V, P, F) max16_block(m, s, arena, sums, V, P)
+    if (s->n >= 8 * (VB / 2) && s->n % (8 * (VB / 2)) == 0) {
+        BY_PATTERN(CALL, 8, 0)
+    } else if (s->n >= 4 * (VB / 2)) {
+        BY_PATTERN(CALL, 4, 0)
     } else {
-        BY_PATTERN(CALL, 2)
+        BY_PATTERN(CALL, 2, 0)
     }
 #undef CALL
 }
 
 static void wide16(const model *m, const step *s, uint8_t *arena)
 {
-#define CALL(V, P) (s->n % (V * VB / 2) ? wide16_block(m, s, arena, V, P, 0) : wide16_block(m, s, arena, V, P, 1))
+#define CALL(V, P, F) wide16_block(m, s, arena, V, P, F)
+#define BY_FORM(V)                                                                                                     \
+    if (s->flags & WIDE16_EVEN) {                                                                                      \
+        BY_PATTERN(CALL, V, 1)                                                                                         \
+    } else {                                                                                                           \
+        BY_PATTERN(CALL, V, 0)                                                                                         \
+    }
     switch (vectors_for(s->n, VB / 2, MOST_WIDE)) {
 #if MOST_WIDE >= 8
-    case 8: BY_PATTERN(CALL, 8) break;
+    case 8: BY_FORM(8) break;
 #endif
-    case 4: BY_PATTERN(CALL, 4) break;
-    default: BY_PATTERN(CALL, 2) break;
+    case 4: BY_FORM(4) break;
+    default: BY_FORM(2) break;
     }
 #undef CALL
+#undef BY_FORM
 }
 
 static void conv32(const model *m, const step *s, uint8_t *arena)
 {
-#define CALL(V, P) (s->n % (V * VB / 4) ? conv32_block(m, s, arena, V, P, 0) : conv32_block(m, s, arena, V, P, 1))
+#define CALL(V, P) (s->flags & 1 ? conv32_block(m, s, arena, V, P, 1) : conv32_block(m, s, arena, V, P, 0))
 #define BY_QUAD(V)                                                                                                     \
     switch (s->pattern) {                                                                                              \
     case PATTERN_QUAD_1: CALL(V, PATTERN_QUAD_1); break;                                                               \
@@ -330,26 +412,39 @@ static void quantize(const input_quantizer *q, const float *samples, uint8_t *ar
     }
 }
 
+/* `vectors` x VB / 4 sums from the c-th on. */
+static inline ALWAYS_INLINE void dense_block(const model *m, const step *s, const uint8_t *arena, int32_t *sums,
+                                             int32_t c, const int vectors)
+{
+    const int32_t *start = m->numbers + s->first, *weights = start + s->channels + c;
+    const int32_t lanes = VB / 4, left = s->channels - c;
+    vec sum[4];
+    UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[v] = load_part32(start + c + v * lanes, left - v * lanes);
+    for (int32_t i = 0; i < s->n; i++, weights += s->channels) {
+        int32_t four;
+        memcpy(&four, arena + s->source + 4 * (ptrdiff_t)i, sizeof four);
+        vec bytes = set32(four);
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            dot8_to(&sum[v], bytes, quad_of(load_part32(weights + v * lanes, left - v * lanes)));
+    }
+    UNROLL
+    for (int v = 0; v < vectors; v++)
+        store_part32(sums + c + v * lanes, sum[v], left - v * lanes);
+}
+
 static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
 {
-    const int32_t *start = m->numbers + s->first, *weights = start + s->channels;
     const int32_t lanes = VB / 4;
     for (int32_t c = 0; c < s->channels; c += 4 * lanes) {
-        vec sum[4];
-        int32_t left = s->channels - c, vectors = (left + lanes - 1) / lanes;
-        vectors = vectors > 4 ? 4 : vectors;
-        for (int v = 0; v < vectors; v++)
-            sum[v] = load_part32(start + c + v * lanes, left - v * lanes);
-        for (int32_t i = 0; i < s->n; i++) {
-            int32_t four;
-            memcpy(&four, arena + s->source + 4 * (ptrdiff_t)i, sizeof four);
-            vec bytes = set32(four);
-            const int32_t *row = weights + (ptrdiff_t)i * s->channels + c;
-            for (int v = 0; v < vectors; v++)
-                dot8_to(&sum[v], bytes, quad_of(load_part32(row + v * lanes, left - v * lanes)));
+        switch ((s->channels - c + lanes - 1) / lanes) {
+        case 1: dense_block(m, s, arena, sums, c, 1); break;
+        case 2: dense_block(m, s, arena, sums, c, 2); break;
+        case 3: dense_block(m, s, arena, sums, c, 3); break;
+        default: dense_block(m, s, arena, sums, c, 4); break;
         }
-        for (int v = 0; v < vectors; v++)
-            store_part32(sums + c + v * lanes, sum[v], left - v * lanes);
     }
 }
 
@@ -361,21 +456,30 @@ static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *s
             sums[c] = arena[s->source + c];
     const int64_t *offset = m->wides + s->first, *shift = offset + s->channels, *multiplier = shift + s->channels;
     uint8_t *to = arena + s->output;
+    const int32_t high = s->high, channels = s->channels;
     if (s->flags & 1) {
         const int32_t *narrow = m->numbers + s->extra;
-        const int32_t *offset32 = narrow, *shift32 = offset32 + s->channels, *multiplier32 = shift32 + s->channels;
-        for (int32_t c = 0; c < s->channels; c++) {
+        const int32_t *offset32 = narrow, *shift32 = offset32 + channels, *multiplier32 = shift32 + channels;
+        for (int32_t c = 0; c < channels; c++) {
             int32_t value = (multiplier32[c] * sums[c] + offset32[c]) >> shift32[c];
             value = value < 0 ? 0 : value;
-            to[c] = (uint8_t)(value > s->high ? s->high : value);
+            sums[c] = value > high ? high : value;
         }
-        return;
+    } else {
+        for (int32_t c = 0; c < channels; c++) {
+            int64_t value = offset[c];
+            for (int32_t g = 0; g < s->groups; g++)
+                value += multiplier[g * channels + c] * sums[g * channels + c];
+            value >>= shift[c];
+            sums[c] = (int32_t)(value < 0 ? 0 : value > high ? high : value);
+        }
     }
-    for (int32_t c = 0; c < s->channels; c++) {
-        int64_t value = offset[c];
-        for (int32_t g = 0; g < s->groups; g++)
-            value += multiplier[g * s->channels + c] * sums[g * s->channels + c];
-        value >>= shift[c];
-        to[c] = (uint8_t)(value < 0 ? 0 : value > s->high ? s->high : value);
+    if (s->flags & 4) { /* and once more, by a table */
+        const int32_t *table = m->numbers + s->pad;
+        for (int32_t c = 0; c < channels; c++)
+            to[c] = (uint8_t)table[sums[c]];
+    } else {
+        for (int32_t c = 0; c < channels; c++)
+            to[c] = (uint8_t)sums[c];
     }
 }
