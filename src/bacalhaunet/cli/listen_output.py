@@ -126,7 +126,7 @@ class LiveTable(Printed):
         values = summary_object(session)
         self._live.console.print(
             f"{values['seconds']:.1f} s: {values['received']} samples received, {values['searched']} searched, "
-            f"{values['dropped']} dropped, {values['lost']} lost before",
+            f"{values['dropped']} dropped, {values['lost']} lost on the way",
             soft_wrap=True,
         )
 
@@ -154,7 +154,7 @@ def status_line(status: Status) -> Text:
     totals = status.totals
     parts = [status.source, f"{status.rate / 1e6:.3f} Msamples/s", f"{totals.dropped} dropped"]
     if totals.lost or totals.gaps:
-        parts.append(f"{totals.lost} lost before, {totals.gaps} gaps")
+        parts.append(f"{totals.lost} lost on the way, {totals.gaps} gaps")
     parts.append(f"{100 * status.searched:.0f} % searched")
     if status.coverage is not None:
         parts.append(f"{100 * status.coverage:.1f} % of the signals classified")

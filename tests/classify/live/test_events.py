@@ -46,7 +46,7 @@ def test_what_happens_is_said_once():
 
 
 def test_a_wrong_rate_is_said_after_some_seconds_and_a_right_one_never():
-    right = [Totals(float(second), received=1000 * second) for second in range(1, 9)]
+    right = [Totals(float(second), received=1000 * second) for second in range(1, 16)]
     assert not any("--rate" in line for line in looks(*right)[1])
     assert sum("--rate" in line for line in looks(*right, rate=1500.0)[1]) == 1
 

@@ -1,7 +1,10 @@
 """The example's flowgraph, run by GNU Radio itself, is listened to over ZMQ."""
 
+import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,13 @@ pytest.importorskip("zmq", reason="needs pyzmq")
 from bacalhaunet.classify.live.addresses import ZmqAddress
 from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.session import Session
+from bacalhaunet.cli.listen import PREFERRED
+from bacalhaunet.models.shipped_networks import shipped_networks
 from tests.classify.fake_engine import PowerEngine
 from tests.classify.live.browser import until
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "live"
+REFERENCE = EXAMPLE.parents[2] / "shared" / "reference" / "networks" / "bacalhaunet_w6a6_pruned.onnx"
 PYTHON = "/usr/bin/python3"
 RATE = 200e3
 
@@ -85,3 +91,24 @@ def test_the_companion_s_flowgraph_makes_the_same_signals(tmp_path):
     finally:
         process.terminate()
         process.wait()
+
+
+def test_the_walk_names_what_the_flowgraph_sends():
+    """Needs a network that knows signals: a shipped one, or the reference networks in ../shared."""
+    shipped = shipped_networks()
+    preferred = next((name for name in PREFERRED if name in shipped), None)
+    if preferred is None and not REFERENCE.is_file():
+        pytest.skip("needs a shipped network, or the reference networks in ../shared")
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PORT": "25553",
+        "RATE": "300e3",
+    }
+    command = ["sh", str(EXAMPLE / "run.sh"), preferred or str(REFERENCE.resolve()), "20"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (told[-1]["type"], told[-1]["dropped"]) == ("summary", 0)
+    groups = {one["signal"]: (one["center"] / 300e3, one["group"]) for one in told if one["type"] == "signal"}
+    for (offset, _), group in zip(LINEAR, ("PSK", "PSK", "PSK", "QAM/APSK"), strict=True):
+        assert any(abs(center - offset) < 0.005 and said == group for center, said in groups.values())

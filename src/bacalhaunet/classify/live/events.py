@@ -13,7 +13,7 @@ SHARES_S = 5.0
 """Shares are those of the last so many seconds: blocks are too long to see them in one."""
 
 _RATE_TOLERANCE = 0.05
-_RATE_LOOKS_S = 3.0
+_RATE_S = 10.0
 _KEPT = 100
 
 
@@ -30,7 +30,7 @@ class Events:
         self._source: SourceState = "waiting"
         self._lines: list[str] = []
         self._lock = threading.Lock()
-        self._odd_s = 0.0
+        self._rate_since: Totals | None = None
         self._said_rate = False
 
     def add(self, line: str) -> None:
@@ -55,7 +55,7 @@ class Events:
         rate, source = received / seconds if seconds > 0 else 0.0, _source(totals, received)
         self._compare(before, totals)
         self._say_source(source)
-        self._say_rate(rate, seconds, source)
+        self._say_rate(totals, source)
         earlier = self._looks[0] if len(self._looks) > 1 else before
         found = totals.found - earlier.found
         return Status(
@@ -88,10 +88,17 @@ class Events:
         self._source = source
         self.add(said.get(source, "waiting for the source"))
 
-    def _say_rate(self, rate: float, seconds: float, source: SourceState) -> None:
-        odd = abs(rate / self._nominal - 1) > _RATE_TOLERANCE
-        self._odd_s = self._odd_s + seconds if odd and source == "receiving" else 0.0
-        if self._odd_s >= _RATE_LOOKS_S and not self._said_rate:
+    def _say_rate(self, totals: Totals, source: SourceState) -> None:
+        """Say once if the samples of some ten seconds are not as many as the rate says."""
+        if source != "receiving" or self._rate_since is None:
+            self._rate_since = totals if source == "receiving" else None
+            return
+        seconds = totals.time - self._rate_since.time
+        if seconds < _RATE_S or self._said_rate:
+            return
+        rate = (totals.received - self._rate_since.received) / seconds
+        self._rate_since = totals
+        if abs(rate / self._nominal - 1) > _RATE_TOLERANCE:
             self._said_rate = True
             self.add(
                 f"{rate:.4g} samples a second come, not the {self._nominal:.4g} of --rate: frequencies and symbol "

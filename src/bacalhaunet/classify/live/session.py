@@ -22,7 +22,7 @@ from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.live.addresses import Address
 from bacalhaunet.classify.live.analysis import Analyser
 from bacalhaunet.classify.live.blocks import Mailbox
-from bacalhaunet.classify.live.events import Events
+from bacalhaunet.classify.live.events import SHARES_S, Events
 from bacalhaunet.classify.live.receiver import Receiver
 from bacalhaunet.classify.live.ring import Counter, SampleRing
 from bacalhaunet.classify.live.search import Search
@@ -87,7 +87,7 @@ class Session:
         self._stop, self._open = threading.Event(), ExitStack()
         self._tolerated_s = _BACKLOG_S + 2 * block_length(rate) / rate
         self._failures = 0
-        self._latencies: deque[float] = deque(maxlen=_LATENCIES)
+        self._latencies: deque[tuple[float, float]] = deque(maxlen=_LATENCIES)
         self._threads = [
             threading.Thread(target=self._searching, name="search", daemon=True),
             threading.Thread(target=self._classifying, name="classify", daemon=True),
@@ -124,8 +124,8 @@ class Session:
 
     def status(self) -> Status:
         """Return how things stand since the last call; the caller's alone."""
-        latencies = [self._latencies.popleft() for _ in range(len(self._latencies))]
-        return self.events.status(self.totals(), latencies)
+        since = time.monotonic() - SHARES_S
+        return self.events.status(self.totals(), [taken for when, taken in list(self._latencies) if when > since])
 
     def totals(self) -> Totals:
         """Return what was counted since the beginning."""
@@ -159,7 +159,8 @@ class Session:
                 continue
             try:
                 if self._guarded(lambda block=block: self.analyser.analyse(block)):  # type: ignore[misc]
-                    self._latencies.append(time.monotonic() - block.arrived[0])
+                    now = time.monotonic()
+                    self._latencies.append((now, now - block.arrived[0]))
             finally:
                 self.mailbox.done()
 

@@ -54,7 +54,8 @@ class Status:
         rate: Samples a second that came since the last look.
         searched: Share of the samples of the last five seconds in which signals were looked for.
         coverage: Share of the samples of the signals found in that time that were classified; None without signals.
-        latency_s: Median time from the arrival of a block's first sample to its answer; None without answers.
+        latency_s: Median time, in those seconds, from the arrival of a block's first sample to its answer; None
+            without answers.
         latency_max_s: The longest such time.
         totals: Counted since the beginning.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Feed:
     def _track(self, track: Track, active: bool) -> dict[str, Any]:
         told = self._reports
         shown = told.signals([track])
+        # The latest label stands as long as the signal does.
+        runs = [*track.runs[:-1], *(replace(run, stop=max(run.stop, track.last)) for run in track.runs[-1:])]
         values = shown[0] if shown else {"signal": track.number, "label": None}
         values |= {
             "low": told.center + track.low * told.rate,
@@ -74,8 +77,7 @@ class Feed:
             "first": told.seconds(track.first),
             "last": told.seconds(track.last),
             "runs": [
-                [told.seconds(run.start), told.seconds(run.stop), run.label, round(run.confidence, 3)]
-                for run in track.runs
+                [told.seconds(run.start), told.seconds(run.stop), run.label, round(run.confidence, 3)] for run in runs
             ],
         }
         return values | ({"points": _text(_points(track.points))} if active else {})
