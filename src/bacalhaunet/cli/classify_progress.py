@@ -32,7 +32,8 @@ class _Rate(ProgressColumn):
 def progress_line(what: str, unit: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a line on standard error, if that is a terminal, and give what advances it."""
     columns = (TextColumn("{task.description}"), BarColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, unit=unit)
         yield lambda count: progress.advance(task, count)
 
