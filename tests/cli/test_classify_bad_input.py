@@ -59,7 +59,7 @@ CASES = {
     "a type that is unknown": ("r.sigmf-meta", meta(**{"core:datatype": "cf31"}), {"r.sigmf-data": SAMPLES}, "cf31"),
     "a real type": ("r.sigmf-meta", meta(**{"core:datatype": "ri16_le"}), {"r.sigmf-data": SAMPLES}, "real"),
     "an array of text": ("r.npy", npy_bytes(np.array(["a"])), {}, "array is"),
-    "text that is called cf32": ("r.cf32", b"amplitude of I and Q, in volts:\n\n" * 300, {}, "absurdly large"),
+    "text that is called cf32": ("r.cf32", b"amplitude of I and Q, in volts:\n\n" * 304, {}, "absurdly large"),
     "the other byte order": ("r.cf32", SWAPPED, {}, "byte order"),
     "the other byte order in SigMF": ("r.sigmf-meta", META, {"r.sigmf-data": SWAPPED}, "byte order"),
     "metadata without data": ("r.sigmf-meta", META, {}, "data file"),
