@@ -1,5 +1,6 @@
 import pytest
 
+from bacalhaunet.compression.budget import least_score
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.models.blocks import SeparableBlock
 from bacalhaunet.models.spec import HeadSpec, InputSpec, NetworkSpec
@@ -37,6 +38,13 @@ def test_the_score_is_the_official_one_of_the_model_left_behind(data, tmp_path):
     assert 0 < outcome.score < 0.75 * dense
     assert outcome.min_abs_weight > 0
     assert outcome.stopped_after is None
+
+
+@pytest.mark.parametrize("share", [0.4, 0.99])
+def test_pruning_by_score_ends_at_the_score_that_was_expected_or_with_a_weight_in_each_layer(data, tmp_path, share):
+    candidate = Candidate(SPEC, share)
+    outcome = run_candidate(candidate, tiny_search(prune_by="score"), data, tmp_path, goes_on)
+    assert 0 < outcome.score <= max(candidate.expected_score(), least_score(SPEC)) * (1 + 1e-9)
 
 
 def test_no_layer_is_emptied_even_by_the_largest_share(data, tmp_path):

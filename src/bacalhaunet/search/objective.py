@@ -10,8 +10,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
+from bacalhaunet.compression.budget import least_score
 from bacalhaunet.compression.iterative import PruneStep, prune_step
 from bacalhaunet.compression.pruning import prunable_weights
+from bacalhaunet.compression.score_pruning import ScorePruningConfig
+from bacalhaunet.compression.to_score import prune_to_score
 from bacalhaunet.cost.analytic import spec_cost
 from bacalhaunet.cost.nonzero import nonzero_weights
 from bacalhaunet.models.saved import load_model, save_model
@@ -36,7 +39,7 @@ class Outcome:
     Attributes:
         accuracy: Validation accuracy, 0 to 1.
         score: The score by the weights that are not zero; of a stopped trial, the score expected of it.
-        min_abs_weight: Weights below it were pruned; 0 for none.
+        min_abs_weight: Weights below it were pruned; 0 for none, or if they were pruned by score.
         stopped_after: Epochs after which it was stopped early; None if it was not.
     """
 
@@ -68,11 +71,15 @@ def run_candidate(
     saved = load_model(trained)
     network, accuracy, threshold = saved.network, float(saved.metrics["validation_accuracy"]), 0.0
     if candidate.prune_share > 0:
-        threshold = share_threshold(network, candidate.prune_share)
-        step = PruneStep(config.prune_weight_decay, threshold)
-        fine_tuning = config.training(str(trained), config.prune_epochs)
-        pruned = folder / PRUNED
-        accuracy = prune_step(network, step, data, fine_tuning, pruned, f"{title}, pruned").validation_accuracy
+        fine_tuning, pruned = config.training(str(trained), config.prune_epochs), folder / PRUNED
+        if config.prune_by == "score":
+            target, how = max(candidate.expected_score(), least_score(saved.spec)), ScorePruningConfig()
+            result = prune_to_score(network, saved.spec, target, how, data, fine_tuning, pruned, f"{title}, pruned")
+        else:
+            threshold = share_threshold(network, candidate.prune_share)
+            step = PruneStep(config.prune_weight_decay, threshold)
+            result = prune_step(network, step, data, fine_tuning, pruned, f"{title}, pruned")
+        accuracy = result.validation_accuracy
     score = spec_cost(saved.spec, nonzero_weights(network, saved.spec)).score
     metrics = {"validation_accuracy": accuracy, "score": score}
     save_model(folder / MODEL_FILE, network, spec=saved.spec, labels=data.names, metrics=metrics)

@@ -33,7 +33,9 @@ class SearchConfig:
             (genetic) or ``random``.
         epochs: Epochs of a trial.
         prune_epochs: Epochs of fine-tuning after pruning.
-        prune_weight_decay: L2 penalty while fine-tuning.
+        prune_weight_decay: L2 penalty while fine-tuning, with ``magnitude``.
+        prune_by: How weights are pruned: ``magnitude``, the smallest of all layers at once; ``score``, while
+            fine-tuning, those of least importance for what they cost, to the score that the pruned share stands for.
         halving: When a trial is stopped early.
         optimizer: Adam and its schedule.
         data: Where frames come from. All trials train on the same and are compared on the same validation frames.
@@ -55,6 +57,7 @@ class SearchConfig:
     epochs: int = 9
     prune_epochs: int = 3
     prune_weight_decay: float = 1e-4
+    prune_by: Literal["magnitude", "score"] = "magnitude"
     halving: HalvingConfig = field(default_factory=HalvingConfig)
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"))
     data: DataConfig = field(default_factory=lambda: DataConfig(frames_per_epoch=20_480))
@@ -104,6 +107,8 @@ class SearchConfig:
         values = _plain(asdict(self))
         for name in _OWN_BUSINESS:
             del values[name]
+        if self.prune_by == "magnitude":  # studies begun before there was a choice can be gone on with
+            del values["prune_by"]
         if self.data.file is not None:
             values["data"]["file"] = self.data.file.name
         text: str = yaml.safe_dump(values)
