@@ -14,12 +14,14 @@ from bacalhaunet.cli.main import main
 from bacalhaunet.models import shipped_networks
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.radio.modulations import NAMES
-from bacalhaunet.report.shipping.ship import ship
+from bacalhaunet.report.shipping.ship import Amounts, ship
 from tests.cli.test_models import CORE
 from tests.report.shipping.conftest import shipped, tiny_run  # noqa: F401
 
 BRIEF = ["--epochs", "1", "--batch_size", "32", "--data.frames_per_epoch", "32", "--accelerator", "cpu"]
 BRIEF += ["--data.validation_frames_per_cell", "1"]
+
+SMALL = Amounts(1, 1, 1, 0)
 
 
 @pytest.fixture
@@ -34,12 +36,12 @@ def test_the_command_ships_with_the_full_split_and_says_what_is_next(tiny_run, t
 
     def small(run, name, **options):
         asked.update(options)
-        return ship(run, name, **options, per_cell=1)
+        return ship(run, name, **options, amounts=SMALL)
 
     monkeypatch.setattr(command, "ship", small)
     words = ["ship", str(tiny_run), "--name", "tiny", "--folder", str(tmp_path), "--summary", "a trial"]
     assert main(words) == 0
-    assert "per_cell" not in asked  # the command has no way to measure on fewer frames
+    assert "amounts" not in asked  # the command has no way to measure on fewer frames
     captured = capsys.readouterr()
     assert str(tmp_path / "tiny.json") in captured.out
     assert "bacalhaunet models tiny" in captured.err
@@ -49,7 +51,7 @@ def test_the_command_ships_with_the_full_split_and_says_what_is_next(tiny_run, t
 
 
 def test_the_field_profile_measures_on_its_own_frames(tiny_run, tmp_path):  # noqa: F811
-    card = json.loads(ship(tiny_run, "tiny", folder=tmp_path, per_cell=1, profile="field").read_text())
+    card = json.loads(ship(tiny_run, "tiny", folder=tmp_path, amounts=SMALL, profile="field").read_text())
     assert (card["profile"], card["training"]["profile"], card["frames"]) == ("field", "twin", 624)
 
 
@@ -83,13 +85,10 @@ def test_every_command_that_takes_a_network_takes_a_shipped_name(tiny, words, tm
 
 
 def test_training_from_a_shipped_name_goes_on_with_its_history(tiny, tmp_path):
-    words = ["--epochs", "1", "--batch_size", "32", "--data.frames_per_epoch", "32", "--accelerator", "cpu"]
     output = tmp_path / "run"
-    assert (
-        main(["train", "--network", "tiny", *words, "--data.validation_frames_per_cell", "1", "-o", str(output)]) == 0
-    )
+    assert main(["train", "--network", "tiny", *BRIEF, "-o", str(output)]) == 0
     assert load_model(output / "model.safetensors").metrics["frames_seen"] == 192 + 32
-    again = json.loads(ship(output, "again", folder=tmp_path / "shipped", per_cell=1).read_text())
+    again = json.loads(ship(output, "again", folder=tmp_path / "shipped", amounts=SMALL).read_text())
     assert [run.get("starts_from") for run in again["training"]["recipe"]] == [None, 0, 1]
 
 

@@ -68,6 +68,9 @@ def _facts(card: Mapping[str, Any]) -> Table:
     test = f"{card['frames']:,} test frames of the {card['profile']} profile, seed {card['test_seed']}"
     table.add_row("accuracy", f"{100 * card['accuracy']:.2f} %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %")
     table.add_row("", f"on {test}, {card['frames_per_cell']} of each modulation at each SNR")
+    if "high_snr" in card:
+        high = card["high_snr"]
+        table.add_row(f"from {high['from_db']} dB", f"{100 * high['accuracy']:.2f} % of all classes{_merged(high)}")
     if card.get("validation_accuracy") is not None:
         table.add_row("validation", f"{100 * card['validation_accuracy']:.2f} %; choices were made on it")
     table.add_row("score", f"{card['score']:.6f}  (bit_ops {card['bit_ops']:,}, bit_mem {card['bit_mem']:,})")
@@ -81,9 +84,17 @@ def _facts(card: Mapping[str, Any]) -> Table:
     same = f"same class as {parity['engines'][1]} on {parity['same_class']:,} of {parity['frames']:,} frames"
     table.add_row("engine", f"{parity['engines'][0]}: {same}")
     if "calibration" in card:
-        table.add_row("calibration", f"temperature {card['calibration']['temperature']:.3f}")
+        found = card["calibration"]
+        errors = " to ".join(f"{100 * error:.1f}" for error in found["ece"])
+        table.add_row("calibration", f"temperature {found['temperature']:.3f}; calibration error {errors} %")
     table.add_row("measured", f"{measured['date'][:10]}, {measured['machine']}: {measured['command']}")
     return table
+
+
+def _merged(high: Mapping[str, Any]) -> str:
+    """Say which classes are not told apart, and the accuracy with each such group as one."""
+    groups = ", ".join("/".join(members) for members in high["merged"])
+    return f"; {100 * high['merged_accuracy']:.2f} % with {groups} as one" if groups else ""
 
 
 def _by_snr(card: Mapping[str, Any]) -> Table:

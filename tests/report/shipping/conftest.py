@@ -28,6 +28,6 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def shipped(tiny_run, tmp_path_factory):
     """Give the card of the second run, measured on two frames a cell; its folder has the other files."""
-    from bacalhaunet.report.shipping.ship import ship
+    from bacalhaunet.report.shipping.ship import Amounts, ship
 
-    return ship(tiny_run, "tiny", folder=tmp_path_factory.mktemp("shipped"), per_cell=2)
+    return ship(tiny_run, "tiny", folder=tmp_path_factory.mktemp("shipped"), amounts=Amounts(2, 1, 1, 0))

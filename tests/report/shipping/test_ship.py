@@ -6,10 +6,12 @@ import pytest
 
 pytest.importorskip("lightning")
 
+from bacalhaunet.classify.calibration import read_calibration
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models import shipped_networks
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import load_model, save_model
@@ -19,8 +21,10 @@ from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.shipping import measurement
 from bacalhaunet.report.shipping.card import digest
 from bacalhaunet.report.shipping.measurement import Split, measure
-from bacalhaunet.report.shipping.ship import ship
+from bacalhaunet.report.shipping.ship import Amounts, ship
 from bacalhaunet.training.run_data import TEST_SEED
+
+SMALL = Amounts(1, 1, 1, 0)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,15 @@ def test_cost_and_digests_are_those_of_the_files(shipped, card):
         file = shipped.with_suffix(f".{kind}")
         assert card["sha256"][kind] == digest(file)
         assert card["bytes"][kind] == file.stat().st_size
+
+
+def test_the_calibration_is_on_the_card_and_in_the_export(shipped, card, monkeypatch):
+    monkeypatch.setattr(shipped_networks, "FOLDER", shipped.parent)
+    by_name, in_file = read_calibration("tiny"), read_calibration(str(shipped.with_suffix(".onnx")))
+    assert by_name == in_file
+    assert by_name.to_dict() == card["calibration"]
+    assert card["calibration"]["frames"] == 624
+    assert card["calibration"]["nll"][1] < card["calibration"]["nll"][0]
 
 
 def test_the_card_tells_the_training(shipped, card):
@@ -108,7 +121,7 @@ def test_damaged_counts_are_an_error(shipped, tmp_path):
 @pytest.mark.parametrize("name", ["prototype", "Paper", "../paper", ""])
 def test_a_name_that_cannot_be_used_is_refused(tiny_run, tmp_path, name):
     with pytest.raises(ConfigError, match="name is"):
-        ship(tiny_run, name, folder=tmp_path, per_cell=1)
+        ship(tiny_run, name, folder=tmp_path, amounts=SMALL)
     assert not list(tmp_path.iterdir())
 
 
@@ -117,5 +130,5 @@ def test_a_network_of_unknown_origin_is_not_shipped(tmp_path):
     path = tmp_path / "given.safetensors"
     save_model(path, build_network(spec), spec, NAMES, {"validation_accuracy": 0.9})
     with pytest.raises(ModelFileError, match="nothing says how"):
-        ship(path, "given", folder=tmp_path / "shipped", per_cell=1)
+        ship(path, "given", folder=tmp_path / "shipped", amounts=SMALL)
     assert not (tmp_path / "shipped").exists()

@@ -6,9 +6,11 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bacalhaunet.classify.calibration import write_calibration
 from bacalhaunet.classify.engines import Engine, open_engine
 from bacalhaunet.classify.evaluation import predict
 from bacalhaunet.cost.of import cost_of
@@ -19,6 +21,7 @@ from bacalhaunet.models.catalog import CATALOG
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import FOLDER
 from bacalhaunet.outputs import whole_file, write_text
+from bacalhaunet.report.shipping.calibration import fitted
 from bacalhaunet.report.shipping.card import (
     FORMAT,
     Card,
@@ -29,15 +32,31 @@ from bacalhaunet.report.shipping.card import (
     measured_part,
     training_part,
 )
-from bacalhaunet.report.shipping.measurement import Split, measure
+from bacalhaunet.report.shipping.measurement import PER_CELL, Split, measure
+from bacalhaunet.report.shipping.merged import confused, high_snr_part
 from bacalhaunet.report.shipping.recipe import recipe_of
 from bacalhaunet.report.shipping.training_file import PROFILES
 from bacalhaunet.training.history import Stage, history_of
 from bacalhaunet.training.run import MODEL_FILE
 from bacalhaunet.training.run_data import VALIDATION_SEED
 
-PARITY_PER_CELL = 4
-"""Validation frames of a cell on which the export is compared with torch."""
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much a card is measured on.
+
+    Attributes:
+        test: Test frames of each modulation at each SNR label.
+        parity: Validation frames likewise, on which the export is compared with torch.
+        calibration: Validation frames likewise, which the calibration is fitted to and merged classes chosen on.
+        signals: Signals of each modulation at every other SNR label, likewise.
+    """
+
+    test: int = PER_CELL
+    parity: int = 4
+    calibration: int = 40
+    signals: int = 4
+
 
 MEASUREMENTS = "measured"
 """Folder beside the model that keeps what was counted."""
@@ -50,7 +69,7 @@ def ship(
     folder: Path = FOLDER,
     summary: str | None = None,
     profile: str | None = None,
-    per_cell: int = Split.per_cell,
+    amounts: Amounts = Amounts(),
     words: Sequence[str] = ("ship",),
 ) -> Path:
     """Measure and export the network of a run, and write ``NAME.safetensors``, ``NAME.onnx`` and ``NAME.json``.
@@ -65,7 +84,7 @@ def ship(
         folder: Where the three files go.
         summary: What the network is, in a few words; composed if None.
         profile: What makes the test frames; that of the training if None, the twin after a file of other origin.
-        per_cell: Test frames of each modulation at each SNR.
+        amounts: What is measured on how much; the command leaves it as it is.
         words: The command, for the card.
 
     Returns:
@@ -82,15 +101,19 @@ def ship(
     saved = load_model(path)
     stages, recipe = history_of(path, saved), recipe_of(path)
     trained_on = recipe[-1]["data"]["profile"]
-    split = Split(profile or (trained_on if trained_on in PROFILES else PROFILES[0]), per_cell)
+    split = Split(profile or (trained_on if trained_on in PROFILES else PROFILES[0]), amounts.test)
     with tempfile.TemporaryDirectory() as made:
         onnx = Path(made) / f"{name}.onnx"
         export_network(saved.network, onnx, "qcdq", spec=saved.spec, labels=saved.labels, dynamic_batch=True)
         engine = open_engine(onnx)
         cost = _cost(path, onnx)
-        parity = _parity(path, engine, split)
+        parity = _parity(path, engine, replace(split, per_cell=amounts.parity, seed=VALIDATION_SEED))
         print(f"{split.frames:,} test frames of the {split.profile} profile, {engine.name}", file=sys.stderr)
         evaluation = measure(engine, split, path.parent / MEASUREMENTS)
+        heard = replace(split, per_cell=amounts.calibration, seed=VALIDATION_SEED)
+        calibration = fitted(engine, heard, amounts.signals)
+        groups = confused(measure(engine, heard, path.parent / MEASUREMENTS))
+        write_calibration(onnx, calibration, onnx)  # metadata alone: the network stays the one that was measured
         files = {"safetensors": path, "onnx": onnx}
         card: Card = {
             "format": FORMAT,
@@ -99,6 +122,8 @@ def ship(
             **measured_part(evaluation, split, engine.name),
             **cost_part(cost, files),
             **_validation(saved),
+            "high_snr": high_snr_part(evaluation, groups),
+            "calibration": calibration.to_dict(),
             "parity": parity,
             "training": training_part(stages, recipe, _teachers(stages)),
             "spec": saved.spec.to_dict(),
@@ -135,12 +160,11 @@ def _cost(path: Path, onnx: Path) -> CostReport:
 
 
 def _parity(path: Path, engine: Engine, split: Split) -> Card:
-    """Compare the classes that the export and torch name, on validation frames."""
+    """Compare the classes that the export and torch name."""
     frames = same = 0
-    own = Split(split.profile, min(PARITY_PER_CELL, split.per_cell), VALIDATION_SEED)
     torch_engine = open_engine(path, "torch")
-    for part in own.parts():
-        for batch in own.batches(part):
+    for part in split.parts():
+        for batch in split.batches(part):
             given = batch.frames.cpu().numpy()
             same += int((predict(engine, given) == predict(torch_engine, given)).sum())
             frames += len(given)
