@@ -32,3 +32,9 @@ def test_the_six_bit_network_is_the_one_figure_5_starts_from(made_up):
     jobs = made_up(accuracy)
     table_3(jobs)
     assert six_bit_job() in jobs.trained
+
+
+def test_the_trainings_differ_in_bits_alone(made_up):
+    jobs = made_up(accuracy)
+    table_3(jobs)
+    assert {(job.weight_decay, job.tune, job.start) for job in jobs.trained} == {(1e-4, False, None)}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bacalhaunet.report.figures.label_places import place_labels
 from bacalhaunet.report.figures.panels import panels
-from bacalhaunet.report.figures.style import INK, MUTED, SERIES, to_svg_file
+from bacalhaunet.report.figures.style import MUTED, SERIES, to_svg_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,13 @@ class CostPoint:
 
 
 def accuracy_cost(
-    name: str, ours: Sequence[CostPoint], paper: Sequence[CostPoint], *, joined: bool = False, logarithmic: bool = False
+    name: str,
+    ours: Sequence[CostPoint],
+    paper: Sequence[CostPoint],
+    *,
+    title: str = "ours",
+    joined: bool = False,
+    logarithmic: bool = False,
 ) -> str:
     """Return the figure as the text of an SVG file.
 
@@ -39,10 +46,11 @@ def accuracy_cost(
         name: Prefix of its ids.
         ours: Our networks.
         paper: The published ones; the panel is left out if there are none.
+        title: Heading of our panel.
         joined: Whether a line joins our points in their order.
         logarithmic: Whether the score axis is logarithmic.
     """
-    titles = ["ours", "the paper's, on the real data"][: 2 if paper else 1]
+    titles = [title, "the paper's, on the real data"][: 2 if paper else 1]
     limits = _limits([point.score for point in (*ours, *paper)], logarithmic)
     with panels(9.2 if paper else 6.4, 4.0, titles) as (figure, made):
         for axes in made:
@@ -66,16 +74,13 @@ def _draw(axes: Axes, points: Sequence[CostPoint], colour: str, joined: bool) ->
         if point.interval:
             axes.plot([point.score] * 2, [100 * bound for bound in point.interval], color=colour, linewidth=1.2)
     axes.plot(scores, values, "o", color=colour, markersize=5)
-    # Labels stand beside the interval, above and below in turn, so that close points stay readable.
-    for place, point in enumerate(sorted(points, key=lambda point: point.score)):
-        where = (point.score, 100 * point.accuracy)
-        left = axes.transLimits.transform(axes.transScale.transform(where))[0] > 0.6
-        offset, side = (-5 if left else 5, 4 if place % 2 == 0 else -11), "right" if left else "left"
-        axes.annotate(point.label, where, offset, textcoords="offset points", ha=side, color=INK, fontsize=8.5)
     low, high = min(values), max(values)
     room = max(0.22 * (high - low), 0.6)
     bounds = [100 * bound for point in points if point.interval for bound in point.interval]
     axes.set_ylim(min([low - room, *bounds]), max([high + room, *bounds]))
+    lines = [[(p.score, 100 * bound) for bound in p.interval] for p in points if p.interval]
+    lines += [list(zip(scores, values, strict=True))] * joined
+    place_labels(axes, [(p.label, p.score, 100 * p.accuracy) for p in points], lines)
 
 
 def _limits(scores: Sequence[float], logarithmic: bool) -> tuple[float, float]:

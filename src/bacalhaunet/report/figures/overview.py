@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.outputs import write_text
 from bacalhaunet.radio.modulations import by_name
 from bacalhaunet.report.figures.score_plane import PlanePoint, draw_plane
@@ -28,7 +29,7 @@ def overview(run: Path | None = None) -> Figure:
     """Return the picture: a frame of the twin, the bit operations of each layer, the accuracy-score plane.
 
     Args:
-        run: A run folder whose path is drawn in the plane; None draws the published points alone.
+        run: A run folder whose path is drawn in the plane; None draws the shipped networks beside the published ones.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -41,7 +42,7 @@ def overview(run: Path | None = None) -> Figure:
         axes: dict[str, Axes] = figure.subplot_mosaic([["frame", "layers"], ["plane", "plane"]], height_ratios=[1, 1.5])
         _frame(axes["frame"])
         _layers(axes["layers"])
-        draw_plane(axes["plane"], run_points(run) if run else [])
+        draw_plane(axes["plane"], run_points(run) if run else shipped_points(), joined=run is not None)
         axes["plane"].grid(axis="y")
         axes["plane"].set_title("3   What it is worth, and what it costs", loc="left", color=INK, pad=12)
         for label in axes["plane"].texts:
@@ -55,6 +56,16 @@ def run_points(folder: Path) -> list[PlanePoint]:
         PlanePoint(step.record.title, step.cost.score, step.evaluation.accuracy, step.evaluation.interval)
         for step in load_run(folder).steps
         if step.cost and step.evaluation
+    ]
+
+
+def shipped_points() -> list[PlanePoint]:
+    """Return the shipped networks that were measured on the twin."""
+    cards = [network.card for network in shipped_networks().values()]
+    return [
+        PlanePoint(card["name"], card["score"], card["accuracy"], (card["interval"][0], card["interval"][1]))
+        for card in cards
+        if card["profile"] == "twin"
     ]
 
 

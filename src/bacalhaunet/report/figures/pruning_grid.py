@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bacalhaunet.report.figures.accuracy_cost import CostPoint
+from bacalhaunet.report.figures.label_places import place_labels
 from bacalhaunet.report.figures.panels import panels
-from bacalhaunet.report.figures.style import INK, MUTED, SERIES, to_svg_file
+from bacalhaunet.report.figures.style import MUTED, SERIES, to_svg_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,17 +44,12 @@ def pruning_grid(
         for number, (label, points) in enumerate(lines):
             ours.plot(*_places(points), "o-", color=SERIES[number], markersize=5, linewidth=1.5, label=label)
         theirs.plot(*_places(paper), "o-", color=MUTED, markersize=5, linewidth=1.4)
-        for point in paper:
-            right = point.score > 0.05
-            where = (point.score, 100 * point.accuracy)
-            side = "right" if right else "left"
-            theirs.annotate(
-                point.label, where, (0 if right else 9, -14), textcoords="offset points", ha=side, color=INK, fontsize=8
-            )
         for axes in made:
             _finish(axes)
         figure.legend(*ours.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
         ours.set_ylabel("accuracy, %")
+        spots = [(point.label, point.score, 100 * point.accuracy) for point in paper]
+        place_labels(theirs, spots, [[(x, y) for _, x, y in spots]])
         return to_svg_file(figure, name)
 
 

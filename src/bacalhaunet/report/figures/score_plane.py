@@ -67,8 +67,14 @@ def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
         return figure
 
 
-def draw_plane(axes: Axes, path: Sequence[PlanePoint]) -> None:
-    """Draw the plane into axes that are already in this style."""
+def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True) -> None:
+    """Draw the plane into axes that are already in this style.
+
+    Args:
+        axes: Where it is drawn.
+        path: Our networks.
+        joined: Whether a line joins them in their order.
+    """
     axes.set_xscale("log")
     accuracies = [point.accuracy for point in path]
     axes.set_ylim(
@@ -79,11 +85,13 @@ def draw_plane(axes: Axes, path: Sequence[PlanePoint]) -> None:
     for point in path:
         if point.interval:
             axes.plot([point.score] * 2, [100 * bound for bound in point.interval], color=SERIES[0], linewidth=1.2)
-    axes.plot([p.score for p in path], [100 * a for a in accuracies], color=SERIES[0], linewidth=1.6)
+    if joined:
+        axes.plot([p.score for p in path], [100 * a for a in accuracies], color=SERIES[0], linewidth=1.6)
     axes.plot([p.score for p in path], [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
     for point in path:
         place = (point.score, 100 * point.accuracy)
-        axes.annotate(point.label, place, (9, -12), textcoords="offset points", color=INK)
+        below = (9, -12) if joined else (9, -3)
+        axes.annotate(point.label, place, below, textcoords="offset points", color=INK if joined else SERIES[0])
     ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if axes.get_xlim()[0] <= tick]
     axes.set_xticks([tick for tick in ticks if tick <= axes.get_xlim()[1]], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -20,7 +20,8 @@ def initial_experiments(jobs: Jobs) -> tuple[Result, str]:
         "one separable convolution, kernel 5, stride 2": find_spec("first-experiment"),
     }
     labels = ("mobilenetv3-float", "mobilenetv3-8-bits", "first-experiment")
-    trained = {name: jobs.train(Job(label, spec)) for label, (name, spec) in zip(labels, specs.items(), strict=True)}
+    pairs = zip(labels, specs.items(), strict=True)
+    trained = {name: jobs.train(Job(label, spec, initial=True)) for label, (name, spec) in pairs}
     measured = jobs.measure("initial-experiments", trained)
     paper = published.earlier_models()
     notes = ("", "results no activation follows stay unquantized; which ones the report left so is not published", "")
@@ -29,7 +30,8 @@ def initial_experiments(jobs: Jobs) -> tuple[Result, str]:
         for name, point, note in zip(specs, paper, notes, strict=True)
     ]
     findings = [_score_finding(row) for row in rows]
-    result = Result("initial-experiments", "Initial experiments", protocol(jobs), rows, findings)
+    facts = protocol(jobs, jobs.setting.budget.initial_frames, jobs.setting.budget.initial_batch_size)
+    result = Result("initial-experiments", "Initial experiments", facts, rows, findings)
     return result, accuracy_cost(result.name, points(rows), paper_points(rows), logarithmic=True)
 
 
@@ -56,7 +58,7 @@ def figure_3(jobs: Jobs) -> tuple[Result, str]:
     findings.append("The report gives figure 3 as a picture only, so there are no numbers of its own to stand beside.")
     result = Result("figure3", "Figure 3: kernel length against accuracy and cost", protocol(jobs), rows, findings)
     shown = [_point(row, row.label.removeprefix("kernels of ")) for row in rows[:-1]]
-    return result, accuracy_cost(result.name, shown, [], joined=True)
+    return result, accuracy_cost(result.name, shown, [], title="ours; numbers are kernel lengths", joined=True)
 
 
 def figure_4(jobs: Jobs) -> tuple[Result, str]:
@@ -80,7 +82,8 @@ def figure_4(jobs: Jobs) -> tuple[Result, str]:
         "A row names kernels, strides and channels of the four blocks.",
     ]
     result = Result("figure4", "Figure 4: the 13 architectures", protocol(jobs), rows, findings)
-    return result, accuracy_cost(result.name, points(rows), paper_points(rows))
+    title = "ours; numbers as in the table"
+    return result, accuracy_cost(result.name, points(rows), paper_points(rows), title=title)
 
 
 def order_finding(rows: list[NetworkRow]) -> str:

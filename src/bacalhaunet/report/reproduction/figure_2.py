@@ -115,7 +115,7 @@ def _median_error(classes: dict[str, Spread], clip: tuple[float, float]) -> floa
 
 def _errors(found: dict[int, dict[str, Spread]]) -> tuple[str, list[str], list[list[str]]]:
     """Return the error of each candidate range: of the median class and of the worst."""
-    heading = "Error of an 8-bit input by range, root mean square; a frame's power is about 1"
+    heading = "Error of an 8-bit input by range, root mean square; a frame's power is about 1, that of AM-SSB more"
     columns = ["range"] + [f"{snr:+d} dB, {which}" for snr in found for which in ("median class", "worst class")]
     rows = []
     for place, (low, high) in enumerate(CANDIDATES):
@@ -130,7 +130,12 @@ def _errors(found: dict[int, dict[str, Spread]]) -> tuple[str, list[str], list[l
 def _quantiles(snr: int, rows: dict[str, Spread]) -> tuple[str, list[str], list[list[str]]]:
     columns = ["class", *(f"{100 * q:g} %" for q in QUANTILES), "below -2", "above 3"]
     cells = [
-        [name, *(f"{v:.2f}" for v in spread.quantiles), f"{100 * spread.below:.2f} %", f"{100 * spread.above:.2f} %"]
+        [name, *(_plain(v) for v in spread.quantiles), f"{100 * spread.below:.2f} %", f"{100 * spread.above:.2f} %"]
         for name, spread in rows.items()
     ]
     return f"Quantiles at {snr:+d} dB", columns, cells
+
+
+def _plain(value: float) -> str:
+    """Return a value with two decimals, and no minus before zero."""
+    return f"{round(value, 2) + 0.0:.2f}"

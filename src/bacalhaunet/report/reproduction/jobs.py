@@ -32,6 +32,9 @@ from bacalhaunet.training.task import cross_entropy
 
 LEARNING_RATE = 0.01
 
+CHUNK = 128
+"""Frames of one forward pass on a CPU; the layers of more leave its cache."""
+
 PART_BATCHES = 16
 """Batches of test frames between two points a measurement can go on from."""
 
@@ -48,6 +51,7 @@ class Job:
         min_abs_weight: epsilon; weights below it become zero first and stay zero. None prunes nothing.
         scale_penalty: Factor of the L1 penalty on BatchNorm scales.
         tune: Whether this is a fine-tuning, which gets the budget's fewer frames.
+        initial: Whether this is an initial experiment, which gets the budget's frames for them.
     """
 
     label: str
@@ -57,6 +61,7 @@ class Job:
     min_abs_weight: float | None = None
     scale_penalty: float = 0.0
     tune: bool = False
+    initial: bool = False
 
     @property
     def name(self) -> str:
@@ -183,14 +188,16 @@ class Jobs:
 
     def _config(self, job: Job) -> TrainConfig:
         budget = self.setting.budget
-        frames, epochs = budget.train_frames, budget.train_epochs
+        frames, epochs, batch_size = budget.train_frames, budget.train_epochs, budget.batch_size
         if job.tune:
             frames, epochs = budget.tune_frames, budget.tune_epochs
+        elif job.initial:
+            frames, batch_size = budget.initial_frames, budget.initial_batch_size
         return TrainConfig(
             optimizer=OptimizerConfig(LEARNING_RATE, job.weight_decay, budget.schedule),
             data=self.frames.data_config(frames // epochs),
             epochs=epochs,
-            batch_size=budget.batch_size,
+            batch_size=batch_size,
             seed=self.setting.seed,
             checkpoint_every_steps=20,
             threads=self.setting.threads,
@@ -249,7 +256,8 @@ def _ready(network: nn.Module) -> nn.Module:
 @torch.no_grad()
 def _correct(network: nn.Module, batch: Batch) -> torch.Tensor:
     device = next(network.parameters()).device
-    found: torch.Tensor = network(batch.frames.to(device)).argmax(dim=1) == batch.labels.to(device)
+    parts = torch.split(batch.frames.to(device), CHUNK if device.type == "cpu" else len(batch.frames))
+    found: torch.Tensor = torch.cat([network(part).argmax(dim=1) for part in parts]) == batch.labels.to(device)
     return found
 
 

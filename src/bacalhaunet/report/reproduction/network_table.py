@@ -152,10 +152,17 @@ def _percent(share: float | None) -> str:
     return wording.MISSING if share is None else f"{100 * share:.2f}"
 
 
-def protocol(jobs: Jobs) -> dict[str, str]:
-    """Return what is common to all reproductions of a setting, by name."""
+def protocol(jobs: Jobs, frames: int | None = None, batch_size: int | None = None) -> dict[str, str]:
+    """Return what is common to all reproductions of a setting, by name.
+
+    Args:
+        jobs: The reproduction.
+        frames: Frames of each training, where they are not the budget's usual ones.
+        batch_size: Frames of a batch, likewise.
+    """
     setting, budget = jobs.setting, jobs.setting.budget
-    share = budget.train_frames / PAPER_FRAMES
+    frames = frames or budget.train_frames
+    share = frames / PAPER_FRAMES
     fewer = (
         "" if share >= 1 else f": {100 * share:.2g} % of the paper's {PAPER_FRAMES / 1e6:.0f} million, for all alike"
     )
@@ -166,9 +173,9 @@ def protocol(jobs: Jobs) -> dict[str, str]:
     return {
         "budget": budget.name,
         "data": jobs.frames.description,
-        "frames of each training": f"{budget.train_frames:,} in {budget.train_epochs} epochs{fewer}",
+        "frames of each training": f"{frames:,} in {budget.train_epochs} epochs{fewer}",
         "frames of each fine-tuning": f"{budget.tune_frames:,} in {budget.tune_epochs} epochs",
-        "optimizer": f"Adam at {LEARNING_RATE}, batches of {budget.batch_size}, {schedule}",
+        "optimizer": f"Adam at {LEARNING_RATE}, batches of {batch_size or budget.batch_size}, {schedule}",
         "training SNRs": "-6 dB and more",
         "choices": f"on {sum(len(b.labels) for b in jobs.frames.validation):,} validation frames of all SNRs",
         "accuracy": f"on test frames of all 26 SNRs, {budget.test_per_cell} of each cell at most, gone through once",

@@ -21,7 +21,10 @@ class TableBudget:
         train_epochs: Epochs they are divided into; validation follows each.
         tune_frames: Frames of each fine-tuning after pruning.
         tune_epochs: Epochs they are divided into.
+        initial_frames: Frames of each training of the initial experiments, whose MobileNetV3 takes fifty times
+            BacalhauNet's time.
         batch_size: Frames of a batch.
+        initial_batch_size: Frames of a batch in the initial experiments.
         schedule: The learning rate's schedule, as in ``OptimizerConfig``.
         validation_per_cell: Frames of each modulation and SNR that choices are made on.
         test_per_cell: Frames of each modulation and SNR that accuracies are measured on.
@@ -36,7 +39,9 @@ class TableBudget:
     train_epochs: int
     tune_frames: int
     tune_epochs: int
+    initial_frames: int
     batch_size: int
+    initial_batch_size: int
     schedule: Literal["warm-restarts", "one-cycle"]
     validation_per_cell: int
     test_per_cell: int
@@ -55,7 +60,9 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             train_epochs=2,
             tune_frames=5_120,
             tune_epochs=1,
+            initial_frames=2_560,
             batch_size=128,
+            initial_batch_size=64,
             schedule="one-cycle",
             validation_per_cell=2,
             test_per_cell=8,
@@ -66,11 +73,13 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
         ),
         TableBudget(
             "cpu",
-            train_frames=327_680,
+            train_frames=163_840,
             train_epochs=8,
-            tune_frames=81_920,
+            tune_frames=40_960,
             tune_epochs=4,
+            initial_frames=32_768,
             batch_size=512,
+            initial_batch_size=128,
             schedule="one-cycle",
             validation_per_cell=10,
             test_per_cell=410,
@@ -85,7 +94,9 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             train_epochs=25,
             tune_frames=18_400_000,
             tune_epochs=10,
+            initial_frames=PAPER_FRAMES,
             batch_size=1024,
+            initial_batch_size=1024,
             schedule="warm-restarts",
             validation_per_cell=40,
             test_per_cell=410,

@@ -1,0 +1,43 @@
+import itertools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from bacalhaunet.report import published
+from bacalhaunet.report.figures.label_places import place_labels
+from bacalhaunet.report.figures.style import new_figure
+
+
+def boxes(axes):
+    """Corners of the labels as they are drawn, in pixels."""
+    renderer = axes.figure.canvas.get_renderer() if hasattr(axes.figure.canvas, "get_renderer") else None
+    return [np.array(text.get_window_extent(renderer)) for text in axes.texts]
+
+
+def test_labels_of_figure_4a_cover_neither_each_other_nor_points():
+    points = [(p.label, p.score, 100 * p.accuracy) for p in published.figure_4a()]
+    points = [(label.removeprefix("figure4a-"), x, y) for label, x, y in points]
+    with new_figure(4.6, 4.0) as (figure, axes):
+        axes.set(xlim=(0.7, 1.25), ylim=(55.5, 58.9))
+        place_labels(axes, points)
+        figure.draw_without_rendering()
+        drawn = boxes(axes)
+        spots = axes.transData.transform([(x, y) for _, x, y in points])
+    assert len(drawn) == 13
+    for one, other in itertools.combinations(drawn, 2):
+        assert not (np.minimum(one[1], other[1]) > np.maximum(one[0], other[0])).all()
+    for box in drawn:
+        assert not ((spots > box[0]) & (spots < box[1])).all(axis=1).any()
+
+
+def test_a_label_leaves_the_line_it_would_cross():
+    line = [(0.0, 0.0), (1.0, 1.0)]
+    with new_figure(4, 4) as (figure, axes):
+        axes.set(xlim=(-0.2, 1.2), ylim=(-0.2, 1.2))
+        place_labels(axes, [("middle", 0.5, 0.5)], [line])
+        figure.draw_without_rendering()
+        [box] = boxes(axes)
+        along = axes.transData.transform([(t, t) for t in np.linspace(0, 1, 200)])
+    assert not ((along > box[0]) & (along < box[1])).all(axis=1).any()
