@@ -107,6 +107,20 @@ def test_norm_and_activation_equal_torch_and_move_the_running_statistics(batch, 
             assert float((mine - expected).abs().max()) < 2e-3 * spread
 
 
+@given(st.integers(1, 5), CHANNELS, st.integers(1, 99), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_norm_and_activation_with_running_statistics_equal_torch(batch, channels, length, seed):
+    norm, x = torch.nn.BatchNorm1d(channels).eval(), signal(batch, channels, length, seed).detach()
+    generator = torch.Generator().manual_seed(seed)
+    state = {
+        n: torch.rand(channels, generator=generator) + 0.5 for n in ("weight", "bias", "running_mean", "running_var")
+    }
+    norm.load_state_dict({**norm.state_dict(), **state})
+    with torch.no_grad():
+        expected = functional.relu(norm(x[:, :, 0])).unsqueeze(2)
+        torch.testing.assert_close(functions.known_norm_activation(x, norm), expected, rtol=1e-5, atol=1e-5)
+
+
 @given(st.integers(1, 4), CHANNELS, st.integers(1, 99), st.booleans(), st.integers(2, 8), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_quantizers_equal_the_torch_function(batch, channels, length, signed, bits, seed):

@@ -269,9 +269,13 @@ class Activation(_Switch, nn.Module):
     def after_norm(self, norm: BatchNorm, signal: Tensor) -> Tensor:
         """Normalize, activate and quantize, in one pass over memory where a training kernel can."""
         quantizer = self.quantizer if isinstance(self.quantizer, Quantizer) else None
-        possible = norm.training and not self.plain and self.function is functional.relu
+        # Without a gradient only float: what is measured of quantized networks rounds as torch does.
+        known = not norm.training and quantizer is None and not torch.is_grad_enabled()
+        possible = (norm.training or known) and not self.plain and self.function is functional.relu
         if not possible or not kernels.applies_to(signal) or (quantizer and quantizer.low < 0):
             return cast("Tensor", self(norm(signal)))
+        if known:
+            return kernels.known_norm_activation(signal, norm)
         if quantizer is None:
             return kernels.norm_activation(signal, norm, None, 0)
         return kernels.norm_activation(signal, norm, quantizer.scale, quantizer.high)
