@@ -7,7 +7,7 @@ from bacalhaunet.report.reproduction.network_table import NetworkRow, Result, ta
 
 def result():
     rows = [
-        NetworkRow("a|b", 0.0735, 0.5762, (0.57, 0.58), 0.58, 46_000_000, 0.5762, 0.0735, "a note"),
+        NetworkRow("a|b", 0.0735, 0.5762, (0.57, 0.58), 255_840, 0.58, 46_000_000, 0.5762, 0.0735, "a note"),
         NetworkRow("unmeasured", 1.4155),
     ]
     return Result("table9", "Table 9", {"budget": "tiny"}, rows, ["First."], {"more": [1]}, [("Other", ["x"], [["1"]])])
@@ -20,6 +20,7 @@ def test_the_markdown_has_ours_beside_the_paper_s_with_interval_and_protocol():
     assert "- First." in text
     assert "## Other" in text
     assert "| budget | tiny |" in text
+    assert "| test frames of each network | 255,840 |" in text
     assert "![Table 9](table9.svg)" in text
 
 

@@ -24,6 +24,7 @@ class NetworkRow:
         score: Our score, zeros discounted.
         accuracy: On our test frames, 0 to 1; None if it was judged on validation alone.
         interval: Wilson's 95 % interval of the accuracy.
+        frames: Test frames the accuracy was measured on.
         validation_accuracy: On the frames choices are made on.
         frames_seen: Training frames.
         paper_accuracy: Published, on the real data; None if there is none.
@@ -36,6 +37,7 @@ class NetworkRow:
     score: float
     accuracy: float | None = None
     interval: tuple[float, float] | None = None
+    frames: int | None = None
     validation_accuracy: float | None = None
     frames_seen: int | None = None
     paper_accuracy: float | None = None
@@ -59,6 +61,7 @@ def network_row(
         score=trained.score,
         accuracy=found.get("accuracy"),
         interval=None if interval is None else (interval[0], interval[1]),
+        frames=found.get("frames"),
         validation_accuracy=trained.validation_accuracy,
         frames_seen=trained.frames_seen,
         paper_accuracy=paper[0],
@@ -117,7 +120,9 @@ class Result:
             lines += table(_HEADINGS, [_cells(row) for row in self.rows])
         for heading, columns, rows in self.tables:
             lines += [f"## {heading}", "", *table(columns, rows)]
-        lines += ["## Protocol", "", *table(("", ""), list(self.protocol.items()))]
+        counts = sorted({row.frames for row in self.rows if row.frames is not None})
+        measured = [("test frames of each network", ", ".join(f"{count:,}" for count in counts))] * bool(counts)
+        lines += ["## Protocol", "", *table(("", ""), [*self.protocol.items(), *measured])]
         return "\n".join(lines)
 
 
