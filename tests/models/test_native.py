@@ -14,6 +14,7 @@ from bacalhaunet.models.catalog import find_spec  # noqa: E402
 from bacalhaunet.models.fused import fused_separable  # noqa: E402
 from bacalhaunet.models.layers import compute_plainly, on_one_row  # noqa: E402
 from bacalhaunet.models.native import build, functions  # noqa: E402
+from bacalhaunet.models.native.pooling import largest  # noqa: E402
 from bacalhaunet.models.network import build_network  # noqa: E402
 from bacalhaunet.models.separable_block import SeparableBlock  # noqa: E402
 from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
@@ -135,10 +136,17 @@ def test_quantizers_equal_the_torch_function(batch, channels, length, signed, bi
     )
 
 
+@given(st.integers(1, 5), CHANNELS, st.integers(1, 90), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_largest_over_time_equals_torch(batch, channels, length, seed):
+    agree(largest, lambda x: functional.max_pool2d(x, (1, length)), signal(batch, channels, length, seed))
+
+
 def test_values_that_are_not_numbers_stay_visible():
     x = signal(2, 8, 10, 0).detach()
     x[0, 3, 0, 4] = float("nan")
     assert bool(functions.quantize(x, torch.tensor(0.1), 0, 15).isnan().any())
+    assert bool(largest(x).isnan().any())
     assert bool(functions.norm_activation(x, torch.nn.BatchNorm2d(8), torch.tensor(0.1), 15).isnan().any())
 
 

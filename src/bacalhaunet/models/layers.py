@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from bacalhaunet.models.fake_quant import quantize
 from bacalhaunet.models.native import functions as kernels
+from bacalhaunet.models.native.pooling import largest
 
 SMALLEST_SCALE = 1e-10
 """Lower bound of every scale, as in Brevitas."""
@@ -294,6 +295,8 @@ def max_pool(signal: Tensor, length: int) -> Tensor:
         return signal
     if signal.dim() == 3:
         return functional.max_pool1d(signal, length)
+    if length == signal.shape[-1] and kernels.applies_to(signal):
+        return largest(signal)
     return functional.max_pool2d(signal, (1, length))
 
 
