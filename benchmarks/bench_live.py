@@ -38,6 +38,15 @@ def reader(process, kept):
     return thread
 
 
+def wait_for(there, process):
+    """Wait until ``there()`` is true, as long as a process lives, for two minutes at most."""
+    end = time.monotonic() + 120
+    while not there():
+        if process.poll() is not None or time.monotonic() > end:
+            sys.exit(f"{process.args[:4]} did not begin")
+        time.sleep(0.05)
+
+
 def processor_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -50,25 +59,23 @@ def run(network, seconds, rate):
     )
     heard, sent = [], []
     heard_by = reader(listener, heard)
-    while not heard:  # it is ready when it says that it waits
-        time.sleep(0.1)
+    wait_for(lambda: heard, listener)  # it is ready when it says that it waits
     address = f"tcp://127.0.0.1:{PORT}"
     options = ["--rate", rate, "--address", address, "--tags", "--prepared", 4000000, "--seconds", seconds]
     source = subprocess.Popen(
         ["/usr/bin/python3", str(EXAMPLE), *map(str, options), "--report", "0.05"], stdout=subprocess.PIPE, text=True
     )
     sent_by = reader(source, sent)
-    while not any("sending" in line for _, line in sent):
-        time.sleep(0.1)
+    wait_for(lambda: sent, source)
     (receiver,) = Path(f"/proc/{listener.pid}/task/{listener.pid}/children").read_text().split()
     processes = {"search and classification": listener.pid, "receiver": int(receiver), "GNU Radio": source.pid}
     before = {name: processor_seconds(pid) for name, pid in processes.items()}
     time.sleep(seconds - 1)
     used = {name: (processor_seconds(pid) - before[name]) / (seconds - 1) for name, pid in processes.items()}
-    source.wait()
+    source.wait(60)
     time.sleep(2)
     listener.send_signal(signal.SIGINT)
-    listener.wait()
+    listener.wait(60)
     heard_by.join()
     sent_by.join()
     report(rate, seconds, [(when, json.loads(line)) for when, line in heard], [line.split() for _, line in sent], used)

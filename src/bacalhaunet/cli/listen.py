@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def run(arguments: Namespace) -> None:
 
             feed = opened.enter_context(open_page(arguments, reports, engine))
             outputs.append(feed)
-        opened.enter_context(_terminated())
+        stopped = opened.enter_context(_interrupts())
         session = Session(
             address,
             engine,
@@ -113,31 +114,38 @@ def run(arguments: Namespace) -> None:
             draw=feed.row if feed is not None else lambda row: None,
         )
         opened.enter_context(printed)
-        try:
-            with session:
-                _loop(session, outputs, arguments.interval, arguments.duration)
-        except KeyboardInterrupt:  # the usual end
-            pass
+        with session:
+            _loop(session, outputs, arguments.interval, _until(arguments.duration, stopped))
         printed.summary(session)
 
 
-def _loop(session: Session, outputs: list[Output], interval: float, duration: float | None) -> None:
-    """Say how things stand until there is nothing to come."""
-    begun = next_time = time.monotonic()
+def _until(duration: float | None, stopped: Callable[[], bool]) -> Callable[[], bool]:
+    """Return what says whether the time is up or an interrupt came."""
+    end = math.inf if duration is None else time.monotonic() + duration
+    return lambda: stopped() or time.monotonic() >= end
+
+
+def _loop(session: Session, outputs: list[Output], interval: float, stopped: Callable[[], bool]) -> None:
+    """Say how things stand until there is nothing to come, or the user wants no more.
+
+    Raises:
+        BacalhauNetError: If the source failed; after all else was said.
+    """
+    next_time, going = time.monotonic(), True
     failed: BacalhauNetError | None = None
-    going = True
     while going:
-        next_time += interval
-        while going and (left := next_time - time.monotonic()) > 0:
-            time.sleep(min(_STEP_S, left))
+        next_time = max(next_time + interval, time.monotonic())  # late prints are not made up for
+        waiting = True
+        while going and waiting:
+            left = next_time - time.monotonic()
+            waiting = left > _STEP_S
+            time.sleep(min(_STEP_S, max(left, 0.0)))
             for output in outputs:
                 output.step(session)
             try:
-                going = session.running()
+                going = session.running() and not stopped()
             except BacalhauNetError as error:
                 going, failed = False, error
-            if duration is not None and time.monotonic() - begun >= duration:
-                going = False
         status, events = session.status(), session.events.take()
         for output in outputs:
             output.show(session, status, events)
@@ -212,17 +220,24 @@ def _settings(arguments: Namespace, rate: float) -> FrontEndSettings:
 
 
 @contextmanager
-def _terminated() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does."""
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Give what says whether Ctrl-C or SIGTERM came; the second one ends the command at once.
+
+    An exception in the middle of anything, as Ctrl-C usually is, could leave a lock locked that other threads need.
+    """
+    came = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
-        yield
+        yield came.is_set
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        if came.is_set():
+            raise KeyboardInterrupt
+        came.set()
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        yield
+        yield came.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)

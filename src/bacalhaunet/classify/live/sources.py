@@ -57,6 +57,7 @@ def receive_zmq(address: ZmqAddress, intake: Intake, stopped: Stopped) -> None:
         _drain(zmq, socket, monitor, intake, stopped)
     finally:
         socket.disable_monitor()
+        monitor.close(0)
         socket.close(0)
         context.term()
 
