@@ -36,20 +36,20 @@ SUBMITTED = Path(__file__).resolve().parents[2] / "shared/reference/networks/bac
 BLOCK = 1 << 22
 
 
-def block():
-    """Four QPSK signals of 8 to 20 samples a symbol in noise, 4 Msamples."""
+def block(signals):
+    """QPSK signals in noise, 4 Msamples: (samples a symbol, centre in cycles a sample, part of the time)."""
     generator = np.random.default_rng(2018)
     samples = (0.02 * generator.standard_normal((BLOCK, 2), np.float32)).view(np.complex64)[:, 0].copy()
-    for number, period in enumerate((8, 10, 16, 20)):
-        count = BLOCK // 2
+    for number, (period, center, part) in enumerate(signals):
+        count = int(BLOCK * part)
         frequency = np.abs(np.fft.fftfreq(20 * period, 1 / period))
         edge = np.clip((frequency - 0.3) / 0.4, 0, 1)
-        taps = np.fft.fftshift(np.fft.ifft(np.sqrt(0.5 + 0.5 * np.cos(np.pi * edge))).real)
+        taps = np.fft.fftshift(np.fft.ifft((0.5 + 0.5 * np.cos(np.pi * edge)) ** 1.5).real)
         train = np.zeros(count, complex)
         train[::period] = generator.choice([1, 1j, -1, -1j], len(train[::period]))
         spectrum = np.fft.fft(train) * np.fft.fft(taps, count)
-        turn = np.exp(2j * np.pi * (0.2 * number - 0.3) * np.arange(count))
-        place = BLOCK // 8 * (number + 1) - BLOCK // 16
+        turn = np.exp(2j * np.pi * center * np.arange(count))
+        place = (BLOCK - count) * (number + 1) // (len(signals) + 1)
         samples[place : place + count] += (np.fft.ifft(spectrum) * turn).astype(np.complex64)
     return samples
 
@@ -98,11 +98,11 @@ def front_end(network, meta):
 
 
 def measure(network, folder, gigabytes):
-    samples = block()
+    samples, four = block([(8, 0.0, 1.0)]), block([(8, -0.3, 0.6), (10, -0.1, 0.5), (16, 0.1, 0.4), (20, 0.3, 0.3)])
     blocks = max(1, round(gigabytes * 1e9 / samples.nbytes))
     meta = write_sigmf(folder / "large", (samples for _ in range(blocks)), 1e7)
     frames = blocks * BLOCK // 1024
-    part = write_sigmf(folder / "part", (samples for _ in range(max(1, min(8, blocks)))), 1e7)
+    part = write_sigmf(folder / "part", (four for _ in range(max(1, min(8, blocks)))), 1e7)
     words = ["classify", str(meta), "--network", network, "--engine", "native", "-o", str(folder / "x.sigmf-meta")]
     rates, alone = [], []
     for _ in range(2):

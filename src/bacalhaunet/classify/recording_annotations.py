@@ -85,8 +85,6 @@ def annotated_metadata(recording: Recording, annotations: list[Annotation], path
     Raises:
         ConfigError: If ``path`` is not in the recording's folder, or SigMF cannot describe how its samples lie.
     """
-    import sigmf
-
     store = recording.store
     data = store.path if isinstance(store, Interleaved) else None
     if data is None or data.suffix == ".sigmf":
@@ -109,7 +107,7 @@ def annotated_metadata(recording: Recording, annotations: list[Annotation], path
     both = [*others, *(one.fields() for one in annotations)]
     document["annotations"] = sorted(both, key=lambda one: int(one.get("core:sample_start", 0)))
     document.setdefault("captures", [{"core:sample_start": 0}])
-    return validated(sigmf.SigMFFile(metadata=document), str(path))
+    return validated(document, str(path))
 
 
 def _ours(annotation: dict[str, Any]) -> bool:
