@@ -51,7 +51,6 @@ def card(name="tiny", **changes):
             "frames_seen": 3_000_000,
             "seeds": [1],
             "profile": "twin",
-            "data": {"profile": "twin"},
             "stages": [{"kind": "prune", "frames": 3_000_000, "validation_accuracy": 0.7, "seed": 1, "step": {"a": 1}}],
             "recipe": [
                 {"command": "train", "config": {"network": "prototype"}, "model": "a", "data": {"profile": "twin"}}

@@ -80,7 +80,9 @@ def _facts(card: Mapping[str, Any]) -> Table:
     table.add_row("files", f"{sizes['onnx']:,} bytes as ONNX, {sizes['safetensors']:,} as a saved model")
     seeds = ", ".join(map(str, dict.fromkeys(training["seeds"])))
     seen = f"{training['frames_seen']:,} frames in {len(training['stages'])} stages, seeds {seeds}"
-    table.add_row("trained", f"{seen}; {in_words(training['data'])}")
+    table.add_row("trained", seen)
+    for frames in dict.fromkeys(in_words(run["data"]) for run in training["recipe"]):
+        table.add_row("", f"on {frames}")
     same = f"same class as {parity['engines'][1]} on {parity['same_class']:,} of {parity['frames']:,} frames"
     table.add_row("engine", f"{parity['engines'][0]}: {same}")
     if "calibration" in card:

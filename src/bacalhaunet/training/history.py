@@ -83,6 +83,17 @@ def saved_model_of(network: str) -> Path | None:
     return None if shipped is None else shipped.model
 
 
+def seen_from(path: Path, folder: Path) -> Path:
+    """Return the path of a file that the settings in a run folder name.
+
+    A relative path was relative to where the run was started: that is looked for here, then in the folders above the
+    run's.
+    """
+    if path.is_absolute() or path.is_file():
+        return path
+    return next((above / path for above in folder.resolve().parents if (above / path).is_file()), path)
+
+
 def told(stages: Sequence[Stage]) -> dict[str, Any]:
     """Return the entries of a saved model's metrics that tell its history: the stages and all their frames."""
     return {HISTORY: list(stages), FRAMES_SEEN: sum(int(stage["frames"]) for stage in stages)}
@@ -129,6 +140,6 @@ def _from_folders(path: Path, metrics: Mapping[str, Any], spec: NetworkSpec) -> 
         if number > 1:
             before = str(folder.parent / f"step-{number - 1}" / path.name)
     start = saved_model_of(before)
-    earlier = [] if start is None else history_of(start)
+    earlier = [] if start is None else history_of(seen_from(start, folder))
     own = stage("prune" if step else "train", yaml.safe_dump(config), spec, frames, accuracy, curve, **more)
     return [*earlier, own]

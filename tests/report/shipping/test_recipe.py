@@ -1,5 +1,6 @@
 import json
 import shlex
+import shutil
 
 import pytest
 
@@ -36,3 +37,14 @@ def test_without_the_folder_of_a_run_there_is_no_recipe(tiny_run, tmp_path):
     moved.write_bytes((tiny_run / "model.safetensors").read_bytes())
     with pytest.raises(ModelFileError, match="folder of the run"):
         recipe_of(moved)
+
+
+def test_relative_paths_are_found_from_the_folders_above_the_run(tiny_run, tmp_path, monkeypatch):
+    top = tmp_path / "there"
+    shutil.copytree(tiny_run.parent, top / "runs")
+    settings = top / "runs" / "run" / "config.yaml"
+    settings.write_text(settings.read_text().replace(f"{tiny_run.parent}/float", "runs/float"))
+    monkeypatch.chdir(tmp_path)
+    recipe = recipe_of(top / "runs" / "run" / "model.safetensors")
+    assert [run.get("starts_from") for run in recipe] == [None, 0]
+    assert recipe[1]["config"]["network"] == "runs/float/model.safetensors"

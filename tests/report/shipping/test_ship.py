@@ -132,3 +132,11 @@ def test_a_network_of_unknown_origin_is_not_shipped(tmp_path):
     with pytest.raises(ModelFileError, match="nothing says how"):
         ship(path, "given", folder=tmp_path / "shipped", amounts=SMALL)
     assert not (tmp_path / "shipped").exists()
+
+
+def test_a_float_network_ships_too(tiny_run, tmp_path):
+    card = json.loads(ship(tiny_run.parent / "float", "plain", folder=tmp_path, amounts=SMALL).read_text())
+    assert card["engine"] == "onnxruntime"
+    assert card["parity"]["same_class"] == card["parity"]["frames"]
+    assert "float weights" in card["summary"]
+    assert card["bytes"]["weights"] == 4 * card["nonzero_weights"]

@@ -16,7 +16,7 @@ def file(tmp_path_factory):
 
 
 def test_a_generated_file_says_how_it_is_made_again(file, tmp_path):
-    found = described({"data": {"file": str(file), "profile": "twin"}})
+    found = described({"data": {"file": str(file), "profile": "twin"}}, tmp_path)
     assert found == {"profile": "twin", "file": "small.hdf5", "frames_per_cell": 1, "seed": 5, "settings": {}}
     assert in_words(found) == "small.hdf5, 1 frames of each modulation at each SNR of the twin profile, seed 5"
     recipe = [
@@ -35,7 +35,7 @@ def test_a_file_of_other_origin_is_named_and_not_made_again(file, tmp_path):
     with h5py.File(other, "a") as opened:
         for name in list(opened.attrs):
             del opened.attrs[name]
-    found = described({"data": {"file": str(other), "profile": "twin"}})
+    found = described({"data": {"file": str(other), "profile": "twin"}}, tmp_path)
     assert found == {"profile": "file", "file": "GOLD.hdf5", "frames_per_cell": 1}
     assert command(found) is None
 
@@ -46,6 +46,6 @@ def test_a_network_trained_on_test_frames_is_refused(file, tmp_path):
     with h5py.File(other, "a") as opened:
         opened.attrs["seed"] = TEST_SEED
     with pytest.raises(ConfigError, match="seed 2147483647"):
-        described({"data": {"file": str(other), "profile": "twin"}})
+        described({"data": {"file": str(other), "profile": "twin"}}, tmp_path)
     with pytest.raises(DatasetError, match="missing"):
-        described({"data": {"file": str(tmp_path / "none.hdf5"), "profile": "twin"}})
+        described({"data": {"file": str(tmp_path / "none.hdf5"), "profile": "twin"}}, tmp_path)

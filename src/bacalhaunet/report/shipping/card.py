@@ -71,7 +71,6 @@ def training_part(stages: Sequence[Mapping[str, Any]], recipe: Sequence[Card], t
         "frames_seen": before,
         "seeds": [stage["config"]["seed"] for stage in stages],
         "profile": recipe[-1]["data"]["profile"],
-        "data": recipe[-1]["data"],
         "snr_min_db": stages[-1]["config"]["data"]["snr_min_db"],
         "curve": curve,
         "teachers": list(teachers),

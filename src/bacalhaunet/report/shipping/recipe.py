@@ -49,17 +49,19 @@ def _add(model: Path, found: list[Run], numbers: dict[str, int]) -> int:
             allowed="a model in the folder of its run, which has a config.yaml",
             action="name the model where 'bacalhaunet train', 'prune' or 'compress' left it",
         )
+    from bacalhaunet.training.history import seen_from  # not for those who only write a recipe, without torch
+
     config: dict[str, Any] = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
     own = str(model.relative_to(folder))
-    run: Run = {"command": _command(config), "config": config, "model": own, "data": described(config)}
-    before = _behind(str(config["network"]), found, numbers)
+    run: Run = {"command": _command(config), "config": config, "model": own, "data": described(config, folder)}
+    before = _behind(str(config["network"]), folder, found, numbers)
     if before is not None:
         run["starts_from"] = before
     elif Path(str(config["network"])).suffix in _SPEC:
-        run["spec"] = NetworkSpec.load(config["network"]).to_dict()
+        run["spec"] = NetworkSpec.load(seen_from(Path(config["network"]), folder)).to_dict()
     teacher = (config.get("distillation") or {}).get("teacher")
     if teacher is not None:
-        run["teacher"] = _behind(str(teacher), found, numbers)
+        run["teacher"] = _behind(str(teacher), folder, found, numbers)
     found.append(run)
     numbers[key] = len(found) - 1
     return numbers[key]
@@ -71,10 +73,12 @@ def _command(config: Mapping[str, Any]) -> str:
     return "compress" if "target_score" in config else "train"
 
 
-def _behind(network: str, found: list[Run], numbers: dict[str, int]) -> int | None:
+def _behind(network: str, folder: Path, found: list[Run], numbers: dict[str, int]) -> int | None:
     """Add the runs behind a saved model or a shipped network; None for a name of the catalog or a specification."""
     if Path(network).suffix == _SAVED:
-        return _add(Path(network), found, numbers)
+        from bacalhaunet.training.history import seen_from
+
+        return _add(seen_from(Path(network), folder), found, numbers)
     shipped = shipped_networks().get(network)
     if shipped is None:
         return None

@@ -36,7 +36,7 @@ from bacalhaunet.report.shipping.measurement import PER_CELL, Split, measure
 from bacalhaunet.report.shipping.merged import confused, high_snr_part
 from bacalhaunet.report.shipping.recipe import recipe_of
 from bacalhaunet.report.shipping.training_file import PROFILES
-from bacalhaunet.training.history import Stage, history_of
+from bacalhaunet.training.history import Stage, history_of, saved_model_of, seen_from
 from bacalhaunet.training.run import MODEL_FILE
 from bacalhaunet.training.run_data import VALIDATION_SEED
 
@@ -125,7 +125,7 @@ def ship(
             "high_snr": high_snr_part(evaluation, groups),
             "calibration": calibration.to_dict(),
             "parity": parity,
-            "training": training_part(stages, recipe, _teachers(stages)),
+            "training": training_part(stages, recipe, _teachers(stages, path.parent)),
             "spec": saved.spec.to_dict(),
             "labels": list(saved.labels),
             "measured": circumstances(words),
@@ -180,13 +180,13 @@ def _validation(saved: SavedModel) -> Card:
     }
 
 
-def _teachers(stages: Sequence[Stage]) -> list[Card]:
+def _teachers(stages: Sequence[Stage], folder: Path) -> list[Card]:
     """Describe the teachers of all stages; one of unknown origin is an error."""
     found: dict[str, Mapping[str, Any]] = {}
     for stage in stages:
         teacher = (stage["config"].get("distillation") or {}).get("teacher")
         if teacher is not None and teacher not in found:
-            path = Path(teacher) if Path(teacher).suffix else FOLDER / f"{teacher}.safetensors"
+            path = seen_from(saved_model_of(teacher) or Path(teacher), folder)
             saved = load_model(path)
             history = history_of(path, saved)
             found[teacher] = {

@@ -13,11 +13,12 @@ from bacalhaunet.errors import ConfigError, DatasetError
 PROFILES = ("twin", "field")
 
 
-def described(config: Mapping[str, Any]) -> dict[str, Any]:
+def described(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return what a card says of the frames of a run: the profile, and of a file its name, seed and frames of a cell.
 
     Args:
         config: Every setting of the run.
+        folder: Its folder; a relative path is looked for from here and from the folders above it.
 
     Raises:
         DatasetError: If the file is missing: what it held cannot be told.
@@ -29,9 +30,10 @@ def described(config: Mapping[str, Any]) -> dict[str, Any]:
     import h5py
 
     from bacalhaunet.data.radioml import RadioMLFile
+    from bacalhaunet.training.history import seen_from
     from bacalhaunet.training.run_data import TEST_SEED, VALIDATION_SEED
 
-    path = Path(data["file"])
+    path = seen_from(Path(data["file"]), folder)
     if not path.is_file():
         raise DatasetError("the file a run was trained on is missing", where=str(path), action="make it again")
     with h5py.File(path, "r") as file:
