@@ -1,5 +1,6 @@
 """Learned steps of quantized weights: as Brevitas computes them, in the export, and in files."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -15,6 +16,8 @@ from bacalhaunet.cost.analytic import spec_cost  # noqa: E402
 from bacalhaunet.cost.metric import metric_cost  # noqa: E402
 from bacalhaunet.cost.nonzero import nonzero_weights  # noqa: E402
 from bacalhaunet.deploy.export import trace  # noqa: E402
+from bacalhaunet.deploy.integer.interpreter import logits  # noqa: E402
+from bacalhaunet.deploy.integer.lowering import lower_model  # noqa: E402
 from bacalhaunet.models.catalog import separable_network  # noqa: E402
 from bacalhaunet.models.layers import compute_plainly  # noqa: E402
 from bacalhaunet.models.network import build_network  # noqa: E402
@@ -73,6 +76,20 @@ def test_the_export_holds_the_learned_steps_and_costs_what_arithmetic_says(spec,
     assert [(a.nonzero_weights, a.weight_bits, a.input_bits) for a in analytic.layers] == [
         (e.nonzero_weights, e.weight_bits, e.input_bits) for e in exported.layers
     ]
+
+
+@pytest.mark.parametrize("format", ["qonnx", "qcdq"])
+def test_the_integer_program_of_the_export_computes_the_same_logits(format):
+    network = made(LEARNED).eval()
+    with torch.no_grad():
+        for threshold in thresholds(network).values():
+            threshold.mul_(0.6)
+        frames = torch.randn(16, 2, 64)
+        expected = network(frames).numpy()
+    program = lower_model(trace(network, format, 64))
+    found = logits(program, frames.numpy())
+    same = np.isclose(found, expected, rtol=1e-3, atol=1e-3).all(axis=1)
+    assert same.mean() >= 0.9  # a value on a rounding boundary may fall on either side
 
 
 def test_they_are_saved_and_loaded_and_stay_the_optimizers_parameters(tmp_path):
