@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 KERNELS = Path("src/bacalhaunet/deploy/native/kernels")
-SOURCES = ("extension.c", "engine.c", "portable.c", "avx2.c", "avx512.c")
+SOURCES = ("extension.c", "engine.c", "portable.c", "avx2.c", "avx512.c", "neon.c")
 
 setup(
     ext_modules=[
@@ -13,7 +13,7 @@ setup(
             "bacalhaunet.deploy.native._engine",
             sources=[str(KERNELS / name) for name in SOURCES],
             depends=[str(KERNELS / name) for name in ("engine.h", "vector_kernels.h")],
-            # Each file asks for its own instruction set, so one set of options serves all.
+            # Each file asks for its own instruction set and is empty on other processors: one set of options for all.
             extra_compile_args=["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-ffp-contract=off"],
             libraries=["m"],
             py_limited_api=True,

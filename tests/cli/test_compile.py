@@ -63,3 +63,8 @@ def test_bench_prints_one_json_document_with_every_engine(network, capsys):
         assert engine["latency_us"] > 0
         assert engine["frames_per_second"] > 0
         assert engine["agreement"] > 0.98
+        assert engine["latency_p99_us"] >= engine["latency_us"]
+    for engine in engines:
+        if engine.get("kernels") in ("avx512", "avx2"):
+            assert engine["vector_operations"] > 0
+            assert engine["issue_bound_share"] > 0

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels
 from bacalhaunet.deploy.integer.program import Program
 from bacalhaunet.deploy.native.model import NativeModel, load_extension
 from bacalhaunet.deploy.native.tables import NativeTables
-from bacalhaunet.errors import BacalhauNetError, MissingExtraError
+from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 PRIORITY = 20
@@ -80,15 +82,36 @@ class NativeEngine:
                 return self._model.logits(frames)
             except (ValueError, BufferError):  # not contiguous
                 pass
-        frames = check_frames(frames, self.frame_length)
+        return self._spread(check_frames(frames, self.frame_length), self._model.logits)
+
+    def logits_of_integers(self, samples: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Return float32 (n, classes) for samples that are quantized already, int8 (n, 2, frame_length).
+
+        An integer v stands for v times the input quantizer's scale, ``program.quantizer.scale``; a quantizer without
+        negative values takes uint8.
+
+        Raises:
+            ConfigError: If they are of another type or shape.
+        """
+        wanted = np.dtype(np.int8 if self.program.tensors[self.program.input].format_low < 0 else np.uint8)
+        array = np.asarray(samples)
+        if array.dtype != wanted or array.shape[1:] != self._single[1:]:
+            raise ConfigError(
+                f"samples of shape {array.shape} and type {array.dtype}",
+                allowed=f"{wanted} of shape (n, 2, {self.frame_length}), I then Q",
+            )
+        return self._spread(np.ascontiguousarray(array), self._model.logits_of_integers)
+
+    def _spread(self, frames: NDArray[Any], run: Callable[[NDArray[Any]], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Run a batch on as many cores as it is worth."""
         parts = min(self._threads, len(frames) // _PART)
         if parts < 2:
-            return self._model.logits(frames)
+            return run(frames)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="native")
         bounds = np.linspace(0, len(frames), parts + 1).astype(int)
         pieces = [frames[start:end] for start, end in pairwise(bounds)]
-        return np.concatenate(list(self._pool.map(self._model.logits, pieces)))
+        return np.concatenate(list(self._pool.map(run, pieces)))
 
 
 def lowered(target: str, kind: TargetKind) -> Program:

@@ -73,8 +73,9 @@ def _open(network: str, kernels: str) -> list[Engine]:
 
 
 def _bound(engine: Engine, speed: EngineSpeed) -> dict[str, Any]:
-    """Return kernels and vector operations of the native engine, for the share of the issue bound."""
+    """Return kernels and vector operations of the native engine, and the share of the vector-issue bound it reaches."""
     from bacalhaunet.classify.native_engine import NativeEngine
+    from bacalhaunet.deploy.native.model import clock_rate
     from bacalhaunet.deploy.native.operations import BYTES, ISSUED, vector_operations
 
     if not isinstance(engine, NativeEngine):
@@ -82,11 +83,12 @@ def _bound(engine: Engine, speed: EngineSpeed) -> dict[str, Any]:
     if engine.kernels not in BYTES:
         return {"kernels": engine.kernels}
     operations = vector_operations(engine.tables, engine.kernels)
-    cycles_at_bound = operations / ISSUED
+    clock = clock_rate()
     return {
         "kernels": engine.kernels,
         "vector_operations": operations,
-        "clock_for_bound_ghz": cycles_at_bound * speed.frames_per_second / 1e9,
+        "clock_ghz": clock / 1e9,
+        "issue_bound_share": operations / ISSUED * speed.frames_per_second / clock,
     }
 
 
@@ -116,7 +118,7 @@ def _print(network: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if "vector_operations" in row:
             console.print(
-                f"{row['kernels']}: {row['vector_operations']:,} vector operations a frame; at 2 a cycle this speed "
-                f"would take a clock of {row['clock_for_bound_ghz']:.2f} GHz",
+                f"{row['kernels']}: {row['vector_operations']:,} vector operations a frame, "
+                f"{100 * row['issue_bound_share']:.0f} % of what 2 a cycle at {row['clock_ghz']:.2f} GHz allow",
                 highlight=False,
             )

@@ -15,7 +15,7 @@ from bacalhaunet.deploy.native import plan as planning
 
 HERE = Path(__file__).parent
 KERNELS = Path(planning.__file__).parent / "kernels"
-OPTIONS = ["-O2", "-std=gnu11", "-fno-math-errno", "-ffp-contract=off", f"-I{KERNELS}", f"-I{HERE}"]
+OPTIONS = ["-O1", "-std=gnu11", "-fno-math-errno", "-ffp-contract=off", f"-I{KERNELS}", f"-I{HERE}"]
 
 
 def need(*programs):

@@ -114,6 +114,18 @@ def test_the_engine_is_the_default_and_splits_batches_among_threads():
 
 
 @needs_extension
+def test_samples_that_are_integers_already_give_the_same_logits():
+    engine = open_engine(reference_network("bacalhaunet_w6a6_pruned"), "native", threads=2)
+    quantizer = engine.program.quantizer
+    frames = np.random.default_rng(8).standard_normal((130, 2, 1024)).astype(np.float32)
+    frames[0, 0, :2] = np.inf, -np.inf
+    integers = quantize_input(quantizer, frames).astype(np.int8)
+    np.testing.assert_array_equal(engine.logits_of_integers(integers), engine.logits(frames))
+    with pytest.raises(ConfigError, match="int8"):
+        engine.logits_of_integers(frames)
+
+
+@needs_extension
 def test_a_network_that_cannot_be_lowered_falls_to_onnxruntime():
     assert open_engine(reference_network("aaronnet32")).name == "onnxruntime"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from types import ModuleType
 
@@ -25,6 +26,19 @@ def available_kernels() -> list[str]:
     """Return the names of the kernels this processor can run, the best first; empty without the extension."""
     extension = load_extension()
     return [] if extension is None else list(extension.available())
+
+
+def clock_rate() -> float:
+    """Return this core's cycles a second, the best of a few short measurements; 0 without the extension."""
+    extension = load_extension()
+    if extension is None:
+        return 0.0
+    count, rates = 1_000_000, []
+    for _ in range(20):
+        start = time.perf_counter()
+        extension.chain(count)
+        rates.append(count / (time.perf_counter() - start))
+    return max(rates)
 
 
 class NativeModel:
@@ -63,6 +77,12 @@ class NativeModel:
         """Return real logits (n, classes) of contiguous float32 frames (n, 2, frame length)."""
         output = np.empty((len(frames), self.program.classes), np.float32)
         self._run(self._model, self._set, frames, output, False, False)
+        return output
+
+    def logits_of_integers(self, samples: NDArray[np.int8] | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return real logits (n, classes) of contiguous samples that are quantized already, one byte each."""
+        output = np.empty((len(samples), self.program.classes), np.float32)
+        self._run(self._model, self._set, samples, output, True, False)
         return output
 
     def integer_logits(self, frames: NDArray[np.float32] | IntArray) -> NDArray[np.int32]:

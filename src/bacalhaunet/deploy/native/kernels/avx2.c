@@ -53,7 +53,13 @@ OP add32(vec a, vec b) { return _mm256_add_epi32(a, b); }
 OP mul32(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
 /* In place: gcc otherwise copies every sum of a loop from one register to another. */
 static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(a)); }
-OP maddubs(vec bytes, vec weights) { return _mm256_maddubs_epi16(bytes, weights); }
+typedef vec pair_weights; /* two signed bytes, again and again */
+OP pair_weights_of(int32_t weights) { return set32(weights); }
+OP dot_pairs(vec start, vec bytes, vec weights) { return add16(start, _mm256_maddubs_epi16(bytes, weights)); }
+static inline ALWAYS_INLINE void dot_pairs_to(vec *sum, vec bytes, vec weights)
+{
+    add16_to(sum, _mm256_maddubs_epi16(bytes, weights));
+}
 OP mulhi16(vec a, vec b) { return _mm256_mulhi_epu16(a, b); }
 OP mulhi16s(vec a, vec b) { return _mm256_mulhi_epi16(a, b); }
 OP adds16(vec a, vec b) { return _mm256_adds_epi16(a, b); }

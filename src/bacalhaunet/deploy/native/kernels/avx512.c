@@ -17,7 +17,12 @@
 #endif
 #include <string.h>
 
+#ifdef ENGINE_EMULATED /* in C these operations are long: kept apart they compile in seconds, not minutes */
+#define ALWAYS_INLINE
+#define UNROLL
+#else
 #define ALWAYS_INLINE __attribute__((always_inline))
+#endif
 #define OP static inline ALWAYS_INLINE vec
 #define VB 64
 #define MOST16 16
@@ -51,7 +56,13 @@ static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { *sum = add16(*sum, 
 /* In place: gcc otherwise copies every sum of a loop from one register to another. */
 static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+v"(*sum) : "v"(a)); }
 #endif
-OP maddubs(vec bytes, vec weights) { return _mm512_maddubs_epi16(bytes, weights); }
+typedef vec pair_weights; /* two signed bytes, again and again */
+OP pair_weights_of(int32_t weights) { return set32(weights); }
+OP dot_pairs(vec start, vec bytes, vec weights) { return add16(start, _mm512_maddubs_epi16(bytes, weights)); }
+static inline ALWAYS_INLINE void dot_pairs_to(vec *sum, vec bytes, vec weights)
+{
+    add16_to(sum, _mm512_maddubs_epi16(bytes, weights));
+}
 OP mulhi16(vec a, vec b) { return _mm512_mulhi_epu16(a, b); }
 OP mulhi16s(vec a, vec b) { return _mm512_mulhi_epi16(a, b); }
 OP adds16(vec a, vec b) { return _mm512_adds_epi16(a, b); }

@@ -193,6 +193,8 @@ const kernel_set *const *engine_available(void)
         found[count++] = &kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         found[count++] = &kernels_avx2;
+#elif defined(ENGINE_ARM64)
+    found[count++] = &kernels_neon; /* every such processor has it */
 #endif
     found[count++] = &kernels_portable;
     found[count] = 0;
@@ -230,6 +232,8 @@ static int reciprocal_is_exact(const input_quantizer *q)
 void engine_finish_quantizer(input_quantizer *q)
 {
     q->reciprocal = 1.0f / q->scale;
+    if ((double)q->reciprocal >= 1.0 / (double)q->scale) /* both parts positive: infinities keep their sign */
+        q->reciprocal = nextafterf(q->reciprocal, 0.0f);
     q->reciprocal_low = (float)(1.0 / (double)q->scale - (double)q->reciprocal);
     q->exact_reciprocal = reciprocal_is_exact(q);
     q->plain = q->low == -128 && q->high == 127 && q->zero == 0 && q->code == 128;

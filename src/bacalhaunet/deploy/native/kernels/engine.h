@@ -130,6 +130,9 @@ extern const kernel_set kernels_portable;
 #define ENGINE_X86 1
 extern const kernel_set kernels_avx2;
 extern const kernel_set kernels_avx512;
+#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#define ENGINE_ARM64 1
+extern const kernel_set kernels_neon;
 #endif
 
 /* Steps that are the same for every instruction set. */

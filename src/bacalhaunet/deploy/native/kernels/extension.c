@@ -258,11 +258,30 @@ static PyObject *kernels(PyObject *self, PyObject *arguments)
     return k ? PyCapsule_New((void *)(uintptr_t)k, "bacalhaunet.kernels", NULL) : NULL;
 }
 
+/* chain(n): n additions, each waiting for the one before: one a cycle, to measure the clock by. */
+static PyObject *chain(PyObject *self, PyObject *arguments)
+{
+    long long n;
+    unsigned long long sum = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(arguments, "L", &n))
+        return NULL;
+    for (long long i = 0; i < n; i += 8) {
+#define ADD                                                                                                            \
+    sum += 1;                                                                                                          \
+    __asm__ volatile("" : "+r"(sum));
+        ADD ADD ADD ADD ADD ADD ADD ADD
+#undef ADD
+    }
+    return PyLong_FromUnsignedLongLong(sum);
+}
+
 static PyMethodDef methods[] = {
     {"model", make_model, METH_VARARGS, "Take in the tables of a model."},
     {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, "Run frames."},
     {"trace", trace, METH_VARARGS, "Return the memory after one frame."},
     {"available", available, METH_NOARGS, "Name the kernels of this processor."},
+    {"chain", chain, METH_VARARGS, "Add again and again, one addition a cycle."},
     {"kernels", kernels, METH_VARARGS, "Find kernels by name."},
     {NULL, NULL, 0, NULL},
 };

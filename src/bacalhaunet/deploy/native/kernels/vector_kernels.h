@@ -5,10 +5,12 @@
  * over v unrolls and every branch on the pattern goes.
  */
 
+#ifndef UNROLL
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
 #endif
 
 static inline ALWAYS_INLINE ptrdiff_t block_bytes(const int pattern, int v)
@@ -21,20 +23,20 @@ static inline ALWAYS_INLINE void sum_entry16(const uint8_t *from, const entry *e
                                              const int fresh, vec start, vec *sum)
 {
     const uint8_t *bytes = from + e->offset;
-    vec even = set32(e->weights), odd = even;
+    pair_weights even = pair_weights_of(e->weights), odd = even;
     if (pattern == PATTERN_PAIR_1) /* even outputs in even vectors, odd ones in odd: one load serves both */
-        odd = set32(e[1].weights);
+        odd = pair_weights_of(e[1].weights);
     UNROLL
     for (int v = 0; v < V; v += 2) {
         vec one = load(bytes + (pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB : (ptrdiff_t)v * VB)), two = one;
         if (pattern != PATTERN_PAIR_1)
             two = load(bytes + (ptrdiff_t)(v + 1) * VB);
         if (fresh) {
-            sum[v] = add16(start, maddubs(one, even));
-            sum[v + 1] = add16(start, maddubs(two, odd));
+            sum[v] = dot_pairs(start, one, even);
+            sum[v + 1] = dot_pairs(start, two, odd);
         } else {
-            add16_to(&sum[v], maddubs(one, even));
-            add16_to(&sum[v + 1], maddubs(two, odd));
+            dot_pairs_to(&sum[v], one, even);
+            dot_pairs_to(&sum[v + 1], two, odd);
         }
     }
 }
