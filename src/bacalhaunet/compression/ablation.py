@@ -13,7 +13,7 @@ from bacalhaunet.compression.road import compress
 from bacalhaunet.compression.steps import say
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
-from bacalhaunet.training.run import train
+from bacalhaunet.training.run import MODEL_FILE, train
 from bacalhaunet.training.run_data import TrainingData
 from bacalhaunet.training.start import SAVED_SUFFIX
 
@@ -91,7 +91,9 @@ def ablate(config: CompressConfig, folder: Path, *, data: TrainingData | None = 
     start = config.network
     if Path(start).suffix != SAVED_SUFFIX:
         settings = replace(config.training(start, config.start_epochs), distillation=None)
-        start = str(train(settings, folder / "start", data=data, title="start").model)
+        start = str(folder / "start" / MODEL_FILE)
+        if not Path(start).is_file():
+            train(settings, folder / "start", data=data, title="start")
     rows = []
     for name, (title, road) in roads.items():
         say(f"{name}: {title}")
