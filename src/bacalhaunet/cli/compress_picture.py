@@ -9,18 +9,27 @@ from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane_figure
-from bacalhaunet.report.figures.style import to_svg_file
+from bacalhaunet.report.figures.style import INK, to_svg_file
 
 PICTURE_FILE = "path.svg"
 
 
 def draw_path(steps: Sequence[PathStep], folder: Path) -> Path:
     """Draw the steps that were kept into ``path.svg`` of a folder, and return the file."""
-    points = [_point(step) for step in steps if step.kept and step.name != "norms"]
-    write_text(folder / PICTURE_FILE, to_svg_file(score_plane_figure(points), "path"))
+    from matplotlib.patheffects import withStroke
+
+    kept = [step for step in steps if step.kept and step.name != "norms"]
+    points = [PlanePoint("", step.score, step.accuracy, _interval(step)) for step in kept]
+    figure = score_plane_figure(points)
+    axes = figure.axes[0]
+    for step in kept:  # above the interval and slanted, where neighbours and published labels leave room
+        place, halo = (step.score, 100 * _interval(step)[1]), [withStroke(linewidth=3, foreground="#ffffff")]
+        axes.annotate(step.title, place, (2, 3), textcoords="offset points", color=INK, rotation=72, path_effects=halo)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.22 * (high - low))
+    write_text(folder / PICTURE_FILE, to_svg_file(figure, "path"))
     return folder / PICTURE_FILE
 
 
-def _point(step: PathStep) -> PlanePoint:
-    interval = wilson_interval(round(step.accuracy * step.validation_frames), step.validation_frames)
-    return PlanePoint(step.title, step.score, step.accuracy, interval)
+def _interval(step: PathStep) -> tuple[float, float]:
+    return wilson_interval(round(step.accuracy * step.validation_frames), step.validation_frames)
