@@ -1,6 +1,7 @@
 """Addresses, recordings that are played, and receivers of SoapySDR (a made-up module)."""
 
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -149,3 +150,31 @@ def test_without_soapy_the_error_says_how_to_install_it(monkeypatch, intake):
     monkeypatch.setitem(sys.modules, "SoapySDR", None)
     with pytest.raises(MissingExtraError, match="python3-soapysdr"):
         receive(addresses.SoapyAddress("driver=fake", 2e6, 1e8), intake, lambda: False)
+
+
+@pytest.mark.parametrize("bind", [False, True])
+def test_messages_of_several_parts_are_taken_without_the_key(intake, bind):
+    zmq = pytest.importorskip("zmq", reason="needs pyzmq")
+    samples, context = noise(100), zmq.Context()
+    sink = context.socket(zmq.PUSH)
+    sink.set(zmq.LINGER, 0)
+    if bind:  # the sink connects, to us
+        port = sink.bind_to_random_port("tcp://127.0.0.1")
+        sink.unbind(f"tcp://127.0.0.1:{port}")
+        sink.connect(f"tcp://127.0.0.1:{port}")
+    else:
+        port = sink.bind_to_random_port("tcp://127.0.0.1")
+    sender = threading.Timer(0.1, sink.send_multipart, [[b"key", samples.tobytes()]])
+    sender.start()
+    receive(addresses.ZmqAddress(f"tcp://127.0.0.1:{port}", True, bind), intake, after(intake, 100))
+    sender.join()
+    sink.close()
+    context.term()
+    assert np.array_equal(intake.ring.copy(0, 100), samples)
+    assert intake.ring[Counter.MALFORMED] == 0
+
+
+def test_an_address_that_zmq_cannot_use_is_said(intake):
+    pytest.importorskip("zmq", reason="needs pyzmq")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        receive(addresses.ZmqAddress("tcp://192.0.2.1:5555", bind=True), intake, lambda: False)

@@ -65,6 +65,7 @@ def receive_zmq(address: ZmqAddress, intake: Intake, stopped: Stopped) -> None:
 def _socket(zmq: Any, context: Any, address: ZmqAddress) -> Any:
     socket = context.socket(zmq.PULL if address.pull else zmq.SUB)
     socket.set(zmq.RCVHWM, _QUEUED_MESSAGES)
+    socket.set(zmq.IPV6, int("[" in address.endpoint))
     socket.set(zmq.RECONNECT_IVL, 100)
     socket.set(zmq.RECONNECT_IVL_MAX, 1000)
     socket.set(zmq.HEARTBEAT_IVL, 2000)  # so that a source whose machine went away is missed
