@@ -105,26 +105,16 @@ def ship(
     with tempfile.TemporaryDirectory() as made:
         onnx = Path(made) / f"{name}.onnx"
         export_network(saved.network, onnx, "qcdq", spec=saved.spec, labels=saved.labels, dynamic_batch=True)
-        engine = open_engine(onnx)
         cost = _cost(path, onnx)
-        parity = _parity(path, engine, replace(split, per_cell=amounts.parity, seed=VALIDATION_SEED))
-        print(f"{split.frames:,} test frames of the {split.profile} profile, {engine.name}", file=sys.stderr)
-        evaluation = measure(engine, split, path.parent / MEASUREMENTS)
-        heard = replace(split, per_cell=amounts.calibration, seed=VALIDATION_SEED)
-        calibration = fitted(engine, heard, amounts.signals)
-        groups = confused(measure(engine, heard, path.parent / MEASUREMENTS))
-        write_calibration(onnx, calibration, onnx)  # metadata alone: the network stays the one that was measured
+        measured = _measured(path, onnx, split, amounts)
         files = {"safetensors": path, "onnx": onnx}
         card: Card = {
             "format": FORMAT,
             "name": name,
             "summary": summary or compose_summary(saved, cost),
-            **measured_part(evaluation, split, engine.name),
+            **measured,
             **cost_part(cost, files),
-            **_validation(saved),
-            "high_snr": high_snr_part(evaluation, groups),
-            "calibration": calibration.to_dict(),
-            "parity": parity,
+            **{key: saved.metrics.get(key) for key in ("validation_accuracy", "validation_frames")},
             "training": training_part(stages, recipe, _teachers(stages, path.parent)),
             "spec": saved.spec.to_dict(),
             "labels": list(saved.labels),
@@ -135,6 +125,24 @@ def ship(
                 partial.write_bytes(file.read_bytes())
     write_text(folder / f"{name}.json", card_text(card))
     return folder / f"{name}.json"
+
+
+def _measured(path: Path, onnx: Path, split: Split, amounts: Amounts) -> Card:
+    """Compare an export with torch, measure and calibrate it, and write the calibration into it."""
+    engine, counts = open_engine(onnx), path.parent / MEASUREMENTS
+    parity = _parity(path, engine, replace(split, per_cell=amounts.parity, seed=VALIDATION_SEED))
+    print(f"{split.frames:,} test frames of the {split.profile} profile, {engine.name}", file=sys.stderr)
+    evaluation = measure(engine, split, counts)
+    heard = replace(split, per_cell=amounts.calibration, seed=VALIDATION_SEED)
+    calibration = fitted(engine, heard, amounts.signals)
+    groups = confused(measure(engine, heard, counts))
+    write_calibration(onnx, calibration, onnx)  # metadata alone: the network stays the one that was measured
+    return {
+        **measured_part(evaluation, split, engine.name),
+        "high_snr": high_snr_part(evaluation, groups),
+        "calibration": calibration.to_dict(),
+        "parity": parity,
+    }
 
 
 def compose_summary(saved: SavedModel, cost: CostReport) -> str:
@@ -171,13 +179,6 @@ def _parity(path: Path, engine: Engine, split: Split) -> Card:
     if same < 0.99 * frames:
         raise ParityError(f"the export names torch's class on {same} of {frames} frames", where=engine.target)
     return {"engines": [engine.name, "torch"], "frames": frames, "same_class": same}
-
-
-def _validation(saved: SavedModel) -> Card:
-    return {
-        "validation_accuracy": saved.metrics.get("validation_accuracy"),
-        "validation_frames": saved.metrics.get("validation_frames"),
-    }
 
 
 def _teachers(stages: Sequence[Stage], folder: Path) -> list[Card]:
