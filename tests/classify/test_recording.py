@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bacalhaunet.classify.recording import Classification, classify_array, softmax
 from bacalhaunet.classify.recording_frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import open_recording, recording_of
-from bacalhaunet.errors import ConfigError, RecordingError
+from bacalhaunet.errors import ConfigError, ModelFileError, RecordingError
 from tests.classify.fake_engine import PowerEngine
 
 
@@ -167,6 +167,13 @@ def test_memory_is_bounded_by_the_batch_not_the_recording(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < path.stat().st_size / 2
+
+
+def test_a_network_that_gives_nan_is_an_error_not_a_label():
+    engine = PowerEngine()
+    engine.logits = lambda frames: np.full((len(frames), 3), np.nan, np.float32)
+    with pytest.raises(ModelFileError, match="not finite"):
+        classify_array(engine, noise(4096))
 
 
 def test_softmax_of_large_logits_is_finite():

@@ -73,6 +73,31 @@ def test_noise_alone_is_answered_no_signal(tmp_path, capsys):
     assert "no signal" in capsys.readouterr().out
 
 
+def test_what_the_network_takes_for_noise_is_answered_no_signal(recording, tmp_path, monkeypatch, capsys):
+    class Noise(PowerEngine):
+        labels = ("noise", "noise-like", "never")
+
+    monkeypatch.setattr(classify, "open_engine", lambda target, engine="auto", threads=None: Noise())
+    assert classified(recording, "--detect", "--json", "-o", str(tmp_path / "x.sigmf-meta")) == 0
+    answer = document(capsys)
+    assert [one["label"] for one in answer["signals"]] == ["noise", "noise"]
+    assert answer["summary"]["answer"] == "no signal"
+    notes = json.loads((tmp_path / "x.sigmf-meta").read_text())["annotations"]
+    assert {one["core:label"] for one in notes} == {"no signal"}
+
+
+def test_a_picture_is_drawn_beside_every_other_answer(recording, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
+    for number, options in enumerate((("--detect",), ("--detect", "--json"), (), ("--json", "-o", "labels.csv"))):
+        path = tmp_path / f"{number}.png"
+        words = [str(tmp_path / word) if word == "labels.csv" else word for word in options]
+        assert classified(recording, "--picture", str(path), *words) == 0
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert classified(recording, "--picture", str(tmp_path / "x.gif"), "--detect") == 2
+    assert ".png" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_annotations_have_the_edges_of_each_band_and_are_valid_sigmf(recording, tmp_path, capsys):
     import sigmf
 

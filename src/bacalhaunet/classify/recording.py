@@ -26,6 +26,7 @@ from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.recording_frames import BATCH, FrameCutter, Framing, Normalization
 from bacalhaunet.classify.recording_summary import Pool, RecordingSummary
 from bacalhaunet.data.recordings.recording import Recording, recording_of
+from bacalhaunet.errors import ModelFileError
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,20 @@ class Classification:
             done += len(kept[0])
         cuts = (partial(self.cutter.batch, first, first + size) for first in range(done, len(self), size))
         for frames, starts, silent in ahead(cuts, self._threads):
-            logits = self.engine.logits(frames)
+            logits = self._logits(frames)
             if log is not None:
                 log.keep_frames(logits, silent)
             yield self._answered(starts, logits, silent, names)
+
+    def _logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = self.engine.logits(frames)
+        if not np.isfinite(logits).all():
+            raise ModelFileError(
+                "the network gives values that are not finite",
+                where=self.engine.target,
+                action="check the network's weights: export or copy it again",
+            )
+        return logits
 
     def _answered(
         self, starts: NDArray[np.int64], logits: NDArray[np.float32], silent: NDArray[np.bool_], names: tuple[str, ...]

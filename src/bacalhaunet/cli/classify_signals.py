@@ -24,6 +24,7 @@ from bacalhaunet.classify.front_end.answers import (
     NO_SIGNAL,
     Frequencies,
     capture_summary,
+    shown_label,
     signal_annotations,
     signal_boxes,
     signal_object,
@@ -197,7 +198,7 @@ def _print_table(answers: Sequence[SignalAnswer], recording: Recording) -> None:
             f"{scale * unit.width(signal.bandwidth):.4g}",
             "" if rate is None else f"{scale * unit.width(rate):.5g}",
             "" if signal.snr_db is None else f"{signal.snr_db:.0f}",
-            summary.label or "(silent)",
+            shown_label(summary),
             f"{100 * summary.confidence:.1f}",
             _group(summary),
         )

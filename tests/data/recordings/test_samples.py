@@ -203,6 +203,25 @@ def test_a_written_recording_is_valid_sigmf_and_reads_back(tmp_path):
     assert (ours.sample_rate, ours.captures[0].frequency) == (1e6, 4e8)
 
 
+def test_thousands_of_annotations_are_all_written_and_valid(tmp_path):
+    sigmf = pytest.importorskip("sigmf")
+    notes = [Annotation(4 * k, 4, "QPSK" if k % 2 else "OOK") for k in range(2500)]
+    meta = write_sigmf(tmp_path / "signal", np.ones(10_000, np.complex64), 1e6, annotations=notes)
+    theirs = sigmf.sigmffile.fromfile(str(meta))
+    theirs.validate()
+    assert [one["core:sample_start"] for one in theirs.get_annotations()] == list(range(0, 10_000, 4))
+
+
+@pytest.mark.parametrize("place", [0, 2499])
+def test_an_annotation_that_is_not_valid_is_refused(tmp_path, place):
+    pytest.importorskip("sigmf")
+    notes = [Annotation(4 * k, 4, "OOK") for k in range(2500)]
+    notes[place] = Annotation(4 * place, -4, "OOK")
+    with pytest.raises(RecordingError, match="valid SigMF"):
+        write_sigmf(tmp_path / "signal", np.ones(10_000, np.complex64), 1e6, annotations=notes)
+    assert not (tmp_path / "signal.sigmf-meta").exists()
+
+
 def test_nothing_is_left_when_writing_fails(tmp_path):
     for blocks in ([], [np.zeros(4, np.complex128)], [np.zeros(4, np.complex64), np.zeros((2, 2), np.complex64)]):
         with pytest.raises(RecordingError):

@@ -12,7 +12,9 @@ from typing import Any
 
 from bacalhaunet.classify.front_end.classification import SignalAnswer
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
+from bacalhaunet.classify.groups import NOISE
 from bacalhaunet.classify.picture import Box
+from bacalhaunet.classify.recording_summary import RecordingSummary
 from bacalhaunet.classify.signal_points import signal_points
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.sigmf_writer import Annotation
@@ -82,6 +84,11 @@ class Frequencies:
         )
 
 
+def shown_label(summary: RecordingSummary) -> str:
+    """Return the label of a signal; ``no signal`` where it is silent or the network takes it for noise."""
+    return NO_SIGNAL if summary.label in (None, NOISE) else str(summary.label)
+
+
 def signal_object(answer: SignalAnswer, recording: Recording) -> dict[str, Any]:
     """Return the JSON object of a signal: ``COLUMNS`` and ``probabilities``."""
     signal, summary, unit = answer.signal, answer.summary, Frequencies(recording)
@@ -110,12 +117,12 @@ def signal_object(answer: SignalAnswer, recording: Recording) -> dict[str, Any]:
 def capture_summary(answers: Sequence[SignalAnswer], recording: Recording, network: str, engine: str) -> dict[str, Any]:
     """Return the object under ``summary``: the answer for the signal with the most frames, and what was found.
 
-    ``answer`` is its label, or ``no signal``.
+    ``answer`` is its label, or ``no signal``. What the network takes for noise counts last.
     """
-    largest = max(answers, key=lambda one: one.summary.frames) if answers else None
+    largest = max(answers, key=lambda one: (one.summary.label != NOISE, one.summary.frames), default=None)
     pooled = largest.summary if largest else None
     return {
-        "answer": pooled.label if pooled else NO_SIGNAL,
+        "answer": shown_label(pooled) if pooled else NO_SIGNAL,
         "label": pooled.label if pooled else None,
         "confidence": pooled.confidence if pooled else 0.0,
         "group": pooled.group if pooled else None,
@@ -153,7 +160,7 @@ def signal_boxes(answers: Sequence[SignalAnswer], recording: Recording) -> list[
                 signal.stop,
                 signal.center - signal.bandwidth / 2,
                 signal.center + signal.bandwidth / 2,
-                summary.label or NO_SIGNAL,
+                shown_label(summary),
                 ", ".join(notes),
                 signal_points(recording, signal),
             )
@@ -178,7 +185,7 @@ def signal_annotations(answers: Sequence[SignalAnswer], recording: Recording, ne
             Annotation(
                 sample_start=signal.start,
                 sample_count=signal.stop - signal.start,
-                label=summary.label or NO_SIGNAL,
+                label=shown_label(summary),
                 comment="; ".join([", ".join(words), network]),
                 freq_lower_edge=unit.said(signal.center - half, signal.start) if known else None,
                 freq_upper_edge=unit.said(signal.center + half, signal.start) if known else None,

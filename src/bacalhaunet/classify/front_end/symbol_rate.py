@@ -81,7 +81,7 @@ def strongest_line(values: NDArray[np.floating] | NDArray[np.complexfloating], l
     The spectrum is compared with its median over 129 neighbours, so that a slope is no line; the frequency is refined
     by a parabola through the logarithms about the peak.
     """
-    count = 2 * len(values)
+    count = scipy_module("fft").next_fast_len(2 * len(values))
     centred = values if np.iscomplexobj(values) else values - values.mean()
     windowed = centred * np.hanning(len(values))
     power = np.abs(scipy_module("fft").fft(windowed, count)) ** 2 + 1e-30
