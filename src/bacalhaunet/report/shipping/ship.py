@@ -55,7 +55,7 @@ class Amounts:
     test: int = PER_CELL
     parity: int = 4
     calibration: int = 40
-    signals: int = 4
+    signals: int = 2
 
 
 MEASUREMENTS = "measured"
