@@ -53,7 +53,7 @@ class ScorePruningConfig:
     freeze: float = 0.75
     criterion: Literal["sensitivity", "magnitude"] = "sensitivity"
     score_aware: bool = True
-    regrow: bool = True
+    regrow: bool = False
     cut_decay: float = 1.0
     pattern: Pattern = "single"
 
