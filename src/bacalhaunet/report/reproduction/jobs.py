@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from bacalhaunet.classify.evaluation import wilson_interval
@@ -23,6 +22,7 @@ from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import calibrate, transfer_state
 from bacalhaunet.report.reproduction.frames import Frames
+from bacalhaunet.report.reproduction.naming import Judge, accuracy_on, judge_of
 from bacalhaunet.report.reproduction.stages import Facts, Stages
 from bacalhaunet.report.reproduction.table_budgets import Setting
 from bacalhaunet.training.config import OptimizerConfig, TrainConfig
@@ -31,9 +31,6 @@ from bacalhaunet.training.start import fresh_network
 from bacalhaunet.training.task import cross_entropy
 
 LEARNING_RATE = 0.01
-
-CHUNK = 128
-"""Frames of one forward pass on a CPU; the layers of more leave its cache."""
 
 PART_BATCHES = 16
 """Batches of test frames between two points a measurement can go on from."""
@@ -102,6 +99,7 @@ class Jobs:
         self.frames = Frames(setting)
         _ = self.frames.file  # a file that cannot be used is refused before the folder is begun
         self.stages = Stages(folder, setting.plain())
+        self._judges: dict[str, Judge] = {}
 
     def train(self, job: Job) -> Trained:
         """Do a job, resuming it if it was interrupted.
@@ -214,24 +212,23 @@ class Jobs:
 
     def _count(self, models: Mapping[str, Trained], part: list[Callable[[], Batch]], _folder: Path) -> Facts:
         """Count frames, and those each network names rightly, by SNR."""
-        networks = {label: _ready(load_model(self.folder / given.model).network) for label, given in models.items()}
+        judges = {label: self._judge(given.model) for label, given in models.items()}
         totals: Counter[int] = Counter()
-        right: dict[str, Counter[int]] = {label: Counter() for label in networks}
+        right: dict[str, Counter[int]] = {label: Counter() for label in judges}
         for make in part:
             batch = make()
             snrs = batch.snrs_db.cpu().round().int()
             totals.update(snrs.tolist())
-            for label, network in networks.items():
-                right[label].update(snrs[_correct(network, batch).cpu()].tolist())
+            for label, judge in judges.items():
+                right[label].update(snrs[judge(batch)].tolist())
         plain = {label: {str(snr): count for snr, count in counts.items()} for label, counts in right.items()}
         return {"totals": {str(snr): count for snr, count in totals.items()}, "right": plain}
 
-
-def accuracy_on(network: nn.Module, batches: list[Batch]) -> float:
-    """Return the share of frames a network names rightly."""
-    ready = _ready(network)
-    counts = [int(_correct(ready, batch).sum()) for batch in batches]
-    return sum(counts) / sum(len(batch.labels) for batch in batches)
+    def _judge(self, model: str) -> Judge:
+        """Open a network once, not again for each part of the test frames."""
+        if model not in self._judges:
+            self._judges[model] = judge_of(self.folder / model)
+        return self._judges[model]
 
 
 def try_train(jobs: Jobs, job: Job) -> Trained | None:
@@ -247,18 +244,6 @@ def try_train(jobs: Jobs, job: Job) -> Trained | None:
 
 def _tail(given: Trained) -> str:
     return hashlib.sha256(given.model.encode()).hexdigest()[:8]
-
-
-def _ready(network: nn.Module) -> nn.Module:
-    return network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-
-
-@torch.no_grad()
-def _correct(network: nn.Module, batch: Batch) -> torch.Tensor:
-    device = next(network.parameters()).device
-    parts = torch.split(batch.frames.to(device), CHUNK if device.type == "cpu" else len(batch.frames))
-    found: torch.Tensor = torch.cat([network(part).argmax(dim=1) for part in parts]) == batch.labels.to(device)
-    return found
 
 
 def _result(label: str, counted: list[Facts]) -> Facts:

@@ -183,7 +183,8 @@ def protocol(jobs: Jobs, frames: int | None = None, batch_size: int | None = Non
         "optimizer": f"Adam at {LEARNING_RATE}, batches of {batch_size or budget.batch_size}, {schedule}",
         "training SNRs": "-6 dB and more",
         "choices": f"on {sum(len(b.labels) for b in jobs.frames.validation):,} validation frames of all SNRs",
-        "accuracy": f"on test frames of all 26 SNRs, {budget.test_per_cell} of each cell at most, gone through once",
+        "accuracy": f"on test frames of all 26 SNRs, {budget.test_per_cell} of each cell at most, gone through once; "
+        "quantized networks as integers where they can be",
         "intervals": "Wilson's at 95 %: the chance of the frames drawn, not of the training",
         "paper's accuracies": f"on the real data; ours on {'the twin' if setting.data is None else 'the file'}",
         "seed": str(setting.seed),
