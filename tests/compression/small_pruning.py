@@ -46,7 +46,7 @@ def start(spec=SPEC):
 
 def run(folder, kill_at=None, pruning=None, target=TARGET, network=None):
     network = network or start()
-    pruning = pruning or ScorePruningConfig(every_steps=3, end=0.5, freeze=0.7)
+    pruning = pruning or ScorePruningConfig(every_steps=3, end=0.5, freeze=0.7, regrow=True)
     config = TrainConfig(epochs=3, batch_size=BATCH, checkpoint_every_steps=4, threads=1, accelerator="cpu")
     result = prune_to_score(network, SPEC, target, pruning, data(kill_at), config, folder)
     return network, result

@@ -65,9 +65,10 @@ def test_patterns_hold_in_the_trained_network(tmp_path, pattern):
 class Recorder(ScorePruning):
     """Counts the weights that come back."""
 
-    def _choose(self, layers, target):
+    def _choose(self, layers, target, exchange):
         before = {name: mask.clone() for name, mask in self.masks.items()}
-        super()._choose(layers, target)
+        super()._choose(layers, target, exchange)
+        assert exchange == 0 or charged_score(SPEC, self.masks) <= target
         self.back = getattr(self, "back", 0) + sum(int((self.masks[n] & ~m).sum()) for n, m in before.items())
 
 
@@ -77,7 +78,7 @@ def test_cut_weights_come_back_only_where_they_may(tmp_path, monkeypatch, regrow
     monkeypatch.setattr(
         "bacalhaunet.compression.to_score.ScorePruning", lambda *a: made.append(Recorder(*a)) or made[-1]
     )
-    run(tmp_path, pruning=ScorePruningConfig(every_steps=2, regrow=regrow, cut_decay=0.0))
+    run(tmp_path, pruning=ScorePruningConfig(every_steps=2, regrow=regrow, exchange=0.3))
     assert (made[0].back > 0) == regrow
 
 
@@ -95,7 +96,7 @@ def test_the_schedule_goes_from_the_start_to_the_target_and_never_up():
     assert all(a >= b for a, b in pairwise(scores))
 
 
-@pytest.mark.parametrize("values", [{"every_steps": 0}, {"begin": 0.8}, {"freeze": 1.2}, {"cut_decay": -1.0}])
+@pytest.mark.parametrize("values", [{"every_steps": 0}, {"begin": 0.8}, {"freeze": 1.2}, {"exchange": 1.0}])
 def test_an_impossible_schedule_is_an_error(values):
     with pytest.raises(ConfigError):
         ScorePruningConfig(**values)

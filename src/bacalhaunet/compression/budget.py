@@ -68,6 +68,7 @@ def masks_for_score(
     *,
     pattern: Pattern = "single",
     score_aware: bool = True,
+    kept: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Keep the weights with the most importance for their part of the score, as many as the target allows.
 
@@ -80,6 +81,7 @@ def masks_for_score(
         target: The score that must not be exceeded, whatever the kept weights become.
         pattern: What is cut together.
         score_aware: Whether importance is divided by what a weight costs.
+        kept: By layer, True where weights come before all others; whole groups.
 
     Returns:
         By layer, True where a weight may be non-zero.
@@ -93,6 +95,8 @@ def masks_for_score(
         size = torch.bincount(members[name].flatten()).double()
         total = torch.zeros_like(size).index_add_(0, members[name].flatten(), importance[name].flatten().double())
         rank = total / size / (price if score_aware else 1.0)
+        if kept is not None:
+            rank[members[name][kept[name]]] = float("inf")
         rank[rank.argmax()] = float("inf")
         ranks.append(rank)
         costs.append(size * price)
@@ -100,12 +104,12 @@ def masks_for_score(
         start += len(size)
     order = torch.cat(ranks).argsort(descending=True, stable=True)
     spent = torch.cat(costs)[order].cumsum(0)
-    least = float(spent[len(prices) - 1])
+    least = float(spent[int(torch.cat(ranks).isinf().sum()) - 1])
     if least > target * (1 + 1e-12):
         raise ConfigError(f"the target score is {target:.6g}", allowed=f"{least:.6g} or more: something of each layer")
-    kept = torch.zeros(start, dtype=torch.bool)
-    kept[order[spent <= target * (1 + 1e-12)]] = True
-    return {name: kept[span][members[name]] for name, span in spans.items()}
+    chosen = torch.zeros(start, dtype=torch.bool)
+    chosen[order[spent <= target * (1 + 1e-12)]] = True
+    return {name: chosen[span][members[name]] for name, span in spans.items()}
 
 
 def _shape(layer: LayerInfo) -> tuple[int, ...]:

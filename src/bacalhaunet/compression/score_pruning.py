@@ -1,12 +1,11 @@
 """Pruning to a target score while training: masks that follow a schedule, and let cut weights come back.
 
-The network computes with masked weights; the gradient goes straight through the masks to the dense weights behind
-them. So a weight that is cut goes on learning what it would be worth, and returns when it earns its part of the score.
-Towards the end of a run the masks are frozen and the cut weights set to zero for good.
+Cut weights are zero, but their gradients are known: they say what a weight would be worth. At each choice of the masks
+a small share of the score may be given from the least important weights to cut ones with a larger gradient, which start
+again from zero. Towards the end of a run the masks are frozen.
 
-Source: the straight-through gradient with decay of cut weights is that of Zhou et al., "Learning N:M fine-grained
-structured sparse neural networks from scratch", ICLR 2021; the cubic schedule that of Zhu and Gupta, "To prune, or not
-to prune", 2017.
+Source: the exchange is that of Evci et al., "Rigging the lottery: making all tickets winners", ICML 2020, with prices;
+the cubic schedule that of Zhu and Gupta, "To prune, or not to prune", 2017.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from bacalhaunet.compression.budget import Pattern, charged_score, masks_for_score
+from bacalhaunet.compression.budget import Pattern, charged_score, least_score, masks_for_score
 from bacalhaunet.cost.nonzero import stored_weight
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
 
 GRADIENT_MEMORY = 0.98
-"""Share of the mean squared gradient that is kept from step to step."""
+"""Share of the mean gradient and the mean squared gradient that is kept from step to step."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ class ScorePruningConfig:
         criterion: Importance of a weight w: ``sensitivity``, w^2 times its mean squared gradient, which is the first-
             order change of the loss squared; ``magnitude``, w^2 over the layer's mean.
         score_aware: Whether importance is divided by what the weight adds to the score.
-        regrow: Whether cut weights go on learning and may come back.
-        cut_decay: Cut weights shrink by this times the learning rate at every step, so that chance alone does not
-            bring them back.
+        regrow: Whether cut weights may come back.
+        exchange: Largest share of the score that is given to cut weights at a choice; it falls as a cosine to 0 at
+            ``freeze``.
         pattern: What is cut together in pointwise layers: ``single`` weights, ``pairs`` of neighbouring input
             channels, or whole input ``channels``.
     """
@@ -54,15 +53,15 @@ class ScorePruningConfig:
     criterion: Literal["sensitivity", "magnitude"] = "sensitivity"
     score_aware: bool = True
     regrow: bool = False
-    cut_decay: float = 1.0
+    exchange: float = 0.1
     pattern: Pattern = "single"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.every_steps < 1 or not self.cut_decay >= 0:
+        if self.every_steps < 1 or not 0 <= self.exchange < 1:
             raise ConfigError(
-                f"pruning.every_steps is {self.every_steps}, cut_decay {self.cut_decay}",
-                allowed="1 step or more, and 0 or more",
+                f"pruning.every_steps is {self.every_steps}, exchange {self.exchange}",
+                allowed="1 step or more, and 0 or more, less than 1",
             )
         if not 0 <= self.begin <= self.end <= self.freeze <= 1:
             raise ConfigError(
@@ -82,6 +81,12 @@ class ScorePruningConfig:
         passed = min(1.0, max(0.0, (progress - self.begin) / span))
         return target + (start - target) * (1 - passed) ** 3
 
+    def exchange_at(self, progress: float) -> float:
+        """Return the share of the score that may change hands, ``exchange (1 + cos(pi t / freeze)) / 2``."""
+        if not self.regrow or progress >= self.freeze:
+            return 0.0
+        return self.exchange * 0.5 * (1 + math.cos(math.pi * progress / self.freeze))
+
     def freeze_step(self, steps: int) -> int:
         """Return the step after which the masks stay, of a run of ``steps`` steps."""
         return min(steps, math.ceil(self.freeze * steps))
@@ -90,8 +95,8 @@ class ScorePruningConfig:
 class ScorePruning(Callback):
     """Prunes a network to a score while Lightning trains it.
 
-    Masks and mean squared gradients are saved with every checkpoint. Weights saved from the frozen steps on are zero
-    where they are cut, and the score is at most the target.
+    Masks and mean gradients are saved with every checkpoint. Weights are zero where they are cut, and from the frozen
+    steps on the score is at most the target.
 
     Args:
         spec: The network's specification.
@@ -102,19 +107,21 @@ class ScorePruning(Callback):
     def __init__(self, spec: NetworkSpec, target: float, config: ScorePruningConfig) -> None:
         self.spec, self.target, self.config = spec, target, config
         self.masks: dict[str, Tensor] = {}
+        self.means: dict[str, Tensor] = {}
         self.squares: dict[str, Tensor] = {}
         self.start = 0.0
         self.frozen = False
-        self._dense: dict[str, Tensor] = {}
         self._steps = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return masks, mean squared gradients and the score at the start."""
-        return {"masks": self.masks, "squares": self.squares, "start": self.start, "frozen": self.frozen}
+        """Return masks, mean and mean squared gradients and the score at the start."""
+        kept = {"masks": self.masks, "means": self.means, "squares": self.squares}
+        return {**kept, "start": self.start, "frozen": self.frozen}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.masks, self.squares = dict(state_dict["masks"]), dict(state_dict["squares"])
+        self.masks, self.means = dict(state_dict["masks"]), dict(state_dict["means"])
+        self.squares = dict(state_dict["squares"])
         self.start, self.frozen = float(state_dict["start"]), bool(state_dict["frozen"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,58 +130,52 @@ class ScorePruning(Callback):
         self._steps = int(trainer.estimated_stepping_batches)
         if not self.masks:
             self.masks = {name: layer.weight.detach() != 0 for name, layer in layers.items()}
+            self.means = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
             self.squares = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
             self.start = charged_score(self.spec, self.masks)
         for name, layer in layers.items():
-            self.masks[name] = self.masks[name].to(layer.weight.device)
-            self.squares[name] = self.squares[name].to(layer.weight.device)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Let the network compute with masked weights."""
-        self._mask(pl_module)
+            for kept in (self.masks, self.means, self.squares):
+                kept[name] = kept[name].to(layer.weight.device)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Take note of the gradients, and let the optimizer move the dense weights."""
-        self._restore(pl_module)
+        """Take note of the gradients, those of cut weights too."""
+        if self.frozen:
+            return
         for name, layer in self._layers(pl_module).items():
             gradient = layer.weight.grad
-            if gradient is not None and not self.frozen:
+            if gradient is not None:
+                self.means[name].lerp_(gradient, 1 - GRADIENT_MEMORY)
                 self.squares[name].mul_(GRADIENT_MEMORY).addcmul_(gradient, gradient, value=1 - GRADIENT_MEMORY)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Shrink cut weights, and choose the masks again when it is time."""
+        """Choose the masks again when it is time, and undo what the optimizer did to cut weights."""
         step, layers = trainer.global_step, self._layers(pl_module)
         with torch.no_grad():
-            if not self.frozen:
-                self._shrink(layers, trainer.optimizers[0].param_groups[0]["lr"])
-                if step >= self.config.freeze_step(self._steps):
-                    self._choose(layers, self.target)
-                    self.frozen = True
-                elif step % self.config.every_steps == 0:
-                    self._choose(layers, self.config.score_at(step / self._steps, self.start, self.target))
-            if self.frozen:
-                for name, layer in layers.items():
-                    layer.weight.mul_(self.masks[name])
+            if not self.frozen and step >= self.config.freeze_step(self._steps):
+                self._choose(layers, self.target, 0.0)
+                self.frozen = True
+            elif not self.frozen and step % self.config.every_steps == 0:
+                done = step / self._steps
+                score = self.config.score_at(done, self.start, self.target)
+                self._choose(layers, score, self.config.exchange_at(done))
+            for name, layer in layers.items():
+                layer.weight.mul_(self.masks[name])
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the masked network."""
-        self._mask(pl_module)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on with the dense weights."""
-        self._restore(pl_module)
-
-    def _choose(self, layers: dict[str, Any], target: float) -> None:
-        found = {name: self._importance(name, layer).cpu() for name, layer in layers.items()}
-        if not self.config.regrow:
-            found = {name: value * self.masks[name].cpu() for name, value in found.items()}
-        pattern, aware = self.config.pattern, self.config.score_aware
-        chosen = masks_for_score(self.spec, found, target, pattern=pattern, score_aware=aware)
-        for name, mask in chosen.items():
-            kept = mask.to(self.masks[name].device)
-            self.masks[name] = kept if self.config.regrow else kept & self.masks[name]
+    def _choose(self, layers: dict[str, Any], target: float, exchange: float) -> None:
+        """Keep the most important weights; give a share of the score to cut ones with large gradients."""
+        before = {name: mask.cpu() for name, mask in self.masks.items()}
+        # A kept weight of no importance still comes before a cut one, so that no layer is left empty.
+        worth = {n: ((self._importance(n, layer) + 1e-30) * self.masks[n]).cpu() for n, layer in layers.items()}
+        how: dict[str, Any] = {"pattern": self.config.pattern, "score_aware": self.config.score_aware}
+        lowest = least_score(self.spec, self.config.pattern)
+        chosen = masks_for_score(self.spec, worth, max((1 - exchange) * target, min(target, lowest)), **how)
+        chosen = {name: mask & before[name] for name, mask in chosen.items()}
+        if exchange > 0:
+            growth = {name: self._growth(name, layer).cpu() for name, layer in layers.items()}
+            chosen = masks_for_score(self.spec, growth, target, kept=chosen, **how)
+        self.masks = {name: mask.to(self.masks[name].device) for name, mask in chosen.items()}
 
     def _importance(self, name: str, layer: Any) -> Tensor:
         value: Tensor = stored_weight(layer).detach().square()
@@ -182,25 +183,10 @@ class ScorePruning(Callback):
             return value / value.mean().clamp_min(1e-30)
         return value * self.squares[name]
 
-    def _shrink(self, layers: dict[str, Any], learning_rate: float) -> None:
-        keep = max(0.0, 1 - self.config.cut_decay * learning_rate) if self.config.regrow else 0.0
-        for name, layer in layers.items():
-            layer.weight.mul_(torch.where(self.masks[name], 1.0, keep))
-
-    def _mask(self, module: LightningModule) -> None:
-        """Mask the weights in place and keep the dense ones aside; frozen weights are masked already."""
-        if self.frozen:
-            return
-        with torch.no_grad():
-            for name, layer in self._layers(module).items():
-                self._dense[name] = layer.weight.detach().clone()
-                layer.weight.mul_(self.masks[name])
-
-    def _restore(self, module: LightningModule) -> None:
-        with torch.no_grad():
-            for name, layer in self._layers(module).items():
-                if name in self._dense:
-                    layer.weight.copy_(self._dense.pop(name))
+    def _growth(self, name: str, layer: Any) -> Tensor:
+        """Return what a weight of the layer's usual size would change: its mean square times the mean gradient's."""
+        usual: Tensor = layer.weight.detach().square().sum() / self.masks[name].sum().clamp_min(1)
+        return self.means[name].square() * usual
 
     def _layers(self, module: LightningModule) -> dict[str, Any]:
         network = module.network
