@@ -12,6 +12,7 @@ import pytest
 
 from bacalhaunet.deploy.integer.interpreter import quantize_input, run
 from bacalhaunet.deploy.native import plan as planning
+from bacalhaunet.deploy.native.model import WITH_FOURS
 
 HERE = Path(__file__).parent
 KERNELS = Path(planning.__file__).parent / "kernels"
@@ -53,7 +54,7 @@ def write_model(path, plan, frames):
 
 def assert_equal(program, kernels, command, folder, frames):
     """Compare every activation stored and every logit with the interpreter's, for real or integer frames."""
-    plan = planning.plan_native(program)
+    plan = planning.plan_native(program, fours=kernels in WITH_FOURS)
     write_model(folder / "model", plan, frames)
     ended = subprocess.run([*map(str, command), kernels, "model", "output"], cwd=folder, check=False)
     assert ended.returncode == 0

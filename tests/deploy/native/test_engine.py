@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.deploy.integer.interpreter import logits, quantize_input, run
 from bacalhaunet.deploy.integer.lowering import lower_model
-from bacalhaunet.deploy.native.forms import _find_offset16, find_form16, find_long, find_real, find_signed16
+from bacalhaunet.deploy.native.forms import find_long, find_real
+from bacalhaunet.deploy.native.forms16 import _find_offset16, find_form16, find_signed16
 from bacalhaunet.deploy.native.model import NativeModel, available_kernels
 from bacalhaunet.deploy.native.pairing import choose_pairs
-from bacalhaunet.deploy.native.tables import Kind, pack_halves, pack_quad
+from bacalhaunet.deploy.native.tables import Kind, Pattern, pack_halves, pack_quad
 from bacalhaunet.errors import ConfigError
-from tests.deploy.random_networks import random_frames, random_network
+from tests.deploy.random_networks import GraphWriter, random_frames, random_network
 from tests.deploy.reference_networks import REFERENCE, reference_network
 
 needs_extension = pytest.mark.skipif(not available_kernels(), reason="needs the native kernels (a C compiler)")
@@ -80,6 +81,64 @@ def test_the_submitted_network_is_bit_identical(kernels):
     kinds = {Kind(step["kind"]) for step in model.plan.tables.steps}
     assert Kind.ANY not in kinds  # every layer has a kernel of its own
     assert {Kind.CONV16, Kind.WIDE16, Kind.CONV32, Kind.MAX16, Kind.DENSE} <= kinds
+
+
+def network_of_a_sum(length, bits, step, after):
+    """Two branches with one scale, their sum quantized with another."""
+    writer = GraphWriter(np.random.default_rng(9), length)
+    x = writer.quant("frames", 8, 0.05, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 9, 3, sparsity=0.3), dead=0.3), bits, scale=step)
+    y, _ = writer.activation(writer.norm(writer.conv(x, 9, 1, sparsity=0.3), dead=0.3), bits, scale=step)
+    x, _ = writer.activation(writer.add(x, y), bits, scale=after)
+    x, _ = writer.activation(writer.norm(writer.conv(x, 6, 3, groups=3)), bits)
+    return lower_model(writer.model(writer.head(writer.pool(x, length, 1), 5, 6, 0.3)))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(("length", "bits"), [(64, 6), (100, 5), (33, 6)])
+def test_sums_of_one_scale_have_a_kernel_of_their_own(kernels, length, bits):
+    program = network_of_a_sum(length, bits, 0.0613, 0.0871)
+    integers = np.random.default_rng(10).integers(-128, 128, (6, 2, length))
+    model = assert_equal(program, kernels, integers)
+    assert Kind.SUM in {Kind(step["kind"]) for step in model.plan.tables.steps}
+
+
+@needs_extension
+@pytest.mark.parametrize("after", [0.0613, 0.1226, 0.03])
+def test_sums_whose_quantizer_meets_ties_or_grows_are_exact_too(after):
+    program = network_of_a_sum(48, 6, 0.0613, after)
+    assert_equal(program, None, np.random.default_rng(11).integers(-128, 128, (6, 2, 48)))
+
+
+def network_of_blocks(length, density):
+    """Pointwise layers whose weights are zero in blocks of four inputs."""
+    rng = np.random.default_rng(12)
+    writer = GraphWriter(rng, length)
+    x = writer.quant("frames", 8, 0.05, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 14, 3, sparsity=0.0), dead=0.0), 6)
+    for outputs in (15, 11):
+        drawn = rng.integers(-31, 32, (outputs, writer.channels[x] // 4 + 1, 4))
+        kept = drawn * (rng.random(drawn.shape[:2])[..., None] < density)
+        weights = writer.constant(kept.reshape(outputs, -1)[:, : writer.channels[x], None] * 0.1, "weights")
+        writer.channels[weights], writer.lengths[weights] = outputs, 0
+        weights = writer.quant(weights, 6, 0.1, signed=True)
+        y = writer.node("Conv", [x, weights], outputs, length, kernel_shape=[1])
+        writer.scale[y] = 3.0 * writer.scale[x]
+        x, _ = writer.activation(writer.norm(y, dead=0.1), 6)
+    return lower_model(writer.model(writer.head(writer.pool(x, length, 1), 5, 6, 0.3)))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(("length", "density"), [(128, 1.0), (100, 0.5), (64, 0.8)])
+def test_sums_of_fours_are_exact_with_every_kernel(kernels, length, density, monkeypatch):
+    monkeypatch.setattr("bacalhaunet.deploy.native.model.WITH_FOURS", frozenset(KERNELS))
+    program = network_of_blocks(length, density)
+    model = assert_equal(program, kernels, np.random.default_rng(13).integers(-128, 128, (6, 2, length)))
+    assert Pattern.LOCAL_4 in {Pattern(step["pattern"]) for step in model.plan.tables.steps}
 
 
 @needs_extension

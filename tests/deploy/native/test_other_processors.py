@@ -9,6 +9,7 @@ import pytest
 from bacalhaunet.deploy.integer.lowering import lower_model
 from bacalhaunet.deploy.native.model import available_kernels
 from tests.deploy.native.standalone import HERE, assert_equal, build, need
+from tests.deploy.native.test_engine import network_of_a_sum, network_of_blocks
 from tests.deploy.random_networks import random_frames, random_network
 from tests.deploy.reference_networks import reference_network
 
@@ -48,6 +49,20 @@ def test_every_activation_equals_the_interpreter_s(processor, seed, tmp_path):
     low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
     integers = rng.integers(low, high + 1, (2, 2, program.frame_length))
     assert_equal(program, kernels, command, tmp_path, integers)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_sums_of_one_scale_are_exact(processor, tmp_path):
+    kernels, command = PROCESSORS[processor]()
+    program = network_of_a_sum(100, 6, 0.0613, 0.0871)
+    assert_equal(program, kernels, command, tmp_path, np.random.default_rng(1).integers(-128, 128, (4, 2, 100)))
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_weights_in_blocks_of_four_are_exact(processor, tmp_path):
+    kernels, command = PROCESSORS[processor]()
+    program = network_of_blocks(128, 0.7)
+    assert_equal(program, kernels, command, tmp_path, np.random.default_rng(1).integers(-128, 128, (4, 2, 128)))
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)

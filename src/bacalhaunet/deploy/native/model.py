@@ -13,6 +13,9 @@ from bacalhaunet.deploy.integer.program import IntArray, Program
 from bacalhaunet.deploy.native.plan import NativePlan, plan_native
 from bacalhaunet.errors import ConfigError
 
+WITH_FOURS = frozenset({"avx512"})
+"""Kernels that sum four products of bytes in one operation."""
+
 
 def load_extension() -> ModuleType | None:
     """Return the compiled kernels; None where the package was installed without a C compiler."""
@@ -65,7 +68,7 @@ class NativeModel:
         if self.kernels not in names:
             raise ConfigError(f"this processor has no kernels called {kernels!r}", allowed=", ".join(names))
         self.program = program
-        self.plan: NativePlan = plan_native(program)
+        self.plan: NativePlan = plan_native(program, fours=self.kernels in WITH_FOURS)
         self._extension, self._set = extension, extension.kernels(self.kernels)
         self._run = extension.run
         self._model = _make(extension, self.plan)

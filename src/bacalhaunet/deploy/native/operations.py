@@ -31,7 +31,9 @@ def _of_step(tables: NativeTables, step: dict[str, int], size: int) -> int:
     records = tables.records[step["first"] : step["first"] + step["channels"]]
     kind = step["kind"]
     if kind == Kind.PAIRS:
-        return 2 * step["channels"] * -(-step["n"] // size)
+        return (8 if step["pattern"] == Pattern.LOCAL_4 else 2) * step["channels"] * -(-step["n"] // size)
+    if kind == Kind.SUM:
+        return 7 * step["channels"] * -(-step["n"] // size)
     if kind not in (Kind.CONV16, Kind.MAX16, Kind.WIDE16, Kind.CONV32):
         return 0
     entries = sum(int(record[1]) + int(record[2]) for record in records)
@@ -40,9 +42,10 @@ def _of_step(tables: NativeTables, step: dict[str, int], size: int) -> int:
         vectors = -(-step["n"] // (size // 4))
         return entries * vectors * (1 if dots else 3 if step["flags"] & 1 else 6) + step["channels"] * vectors * 6
     vectors = -(-step["n"] // (size // 2))
-    mixed = 1 if step["pattern"] != Pattern.LOCAL else 0
+    mixed = 1 if step["pattern"] not in (Pattern.LOCAL, Pattern.LOCAL_4) else 0
     rounding = step["channels"] * _rounding(Kind(kind), step["flags"], dots) * vectors
     packing = 0 if kind == Kind.MAX16 else step["channels"] * (2 + mixed) * -(-vectors // 2)
+    packing += step["channels"] * vectors if step["pattern"] == Pattern.LOCAL_4 else 0
     return 2 * entries * vectors + math.ceil(rounding) + packing
 
 

@@ -7,19 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bacalhaunet.deploy.integer.program import Conv, MaxPool, Program, Thresholds
-from bacalhaunet.deploy.integer.ranges import needed_channels
-from bacalhaunet.deploy.native.forms import (
-    Form16,
-    LongForm,
-    RealForm,
-    find_form16,
-    find_long,
-    find_real,
-    find_signed16,
-)
+from bacalhaunet.deploy.native.any_layer import add_any
+from bacalhaunet.deploy.native.bytewise import add_sums, byte_table
+from bacalhaunet.deploy.native.forms import LongForm, RealForm, find_long, find_real
+from bacalhaunet.deploy.native.forms16 import Form16, find_form16, find_signed16
 from bacalhaunet.deploy.native.layout import Arena, Rows, place_tensors
-from bacalhaunet.deploy.native.tables import CONV16_TWO, Kind, NativeTables, Pattern, pack_halves
-from bacalhaunet.deploy.native.taps import EntryMaker, Tap, split_taps, taps_of, zero_sum
+from bacalhaunet.deploy.native.tables import CONV16_TWO, FormKind, Kind, NativeTables, Pattern, pack_halves
+from bacalhaunet.deploy.native.taps import EntryMaker, Tap, largest_byte, largest_factor, split_taps, taps_of, zero_sum
 from bacalhaunet.deploy.native.vectors import add_vector_layer, round_numbers
 from bacalhaunet.errors import UnsupportedOperationError
 
@@ -39,6 +33,7 @@ class _Planner:
     tables: NativeTables
     arena: Arena = field(default_factory=Arena)
     placed: dict[str, Rows] = field(default_factory=dict)
+    fours: bool = False
     fused: set[str] = field(default_factory=set)
     skipped: set[int] = field(default_factory=set)
 
@@ -78,7 +73,7 @@ class _Planner:
     def _conv(self, layer: Conv, number: int) -> None:
         if layer.output == self.program.output or self.placed[layer.output].vector:
             if not add_vector_layer(self.program, layer, self.placed, self.tables, self.arena):
-                self._any(layer, self._channels(layer))
+                add_any(self.program, layer, self._channels(layer), self.placed, self.tables)
             return
         if not self._max16(layer, number):
             self._rows(layer)
@@ -91,7 +86,8 @@ class _Planner:
         """Give each channel of a layer the fastest kernel that is exact for it."""
         kinds: dict[Kind, dict[int, Form16 | LongForm | RealForm]] = {k: {} for k in _KERNELS}
         rest = []
-        for channel in self._channels(layer):
+        summed = add_sums(self.program, layer, self._channels(layer), self.placed, self.tables, self.arena)
+        for channel in sorted(set(self._channels(layer)) - summed):
             kind, form = self._choose(layer, channel)
             if form is None:
                 rest.append(channel)
@@ -101,7 +97,7 @@ class _Planner:
             if forms:
                 _KERNELS[kind](self, layer, forms)
         if rest:
-            self._any(layer, rest)
+            add_any(self.program, layer, rest, self.placed, self.tables)
 
     def _choose(self, layer: Conv, channel: int) -> tuple[Kind, Form16 | LongForm | RealForm | None]:
         factors = self._factors(layer, channel)
@@ -119,17 +115,7 @@ class _Planner:
         return Kind.CONV32, find_real(layer, channel) if single else None
 
     def _factors(self, layer: Conv, channel: int) -> int:
-        """Return the largest factor of the weights with which no two products of bytes leave 16 bits; 0 if none."""
-        factor = 127
-        for name, weights in zip(layer.sources, layer.weights, strict=True):
-            heaviest = np.sort(np.abs(weights[channel]).ravel())[-2:]
-            if heaviest.any():
-                factor = min(factor, 127 // int(heaviest[-1]), 32767 // (self._largest(name) * int(heaviest.sum())))
-        return factor
-
-    def _largest(self, name: str) -> int:
-        """Return the largest byte of a tensor, at least 1."""
-        return max(1, self.program.tensors[name].format_high + self.placed[name].zero)
+        return largest_factor(self.program, self.placed, layer, channel)
 
     def _two_sums(self, layer: Conv, channel: int) -> Form16 | None:
         """Return a form whose sum is that of two of 16 bits, where one is not enough."""
@@ -137,15 +123,20 @@ class _Planner:
         if form is None:
             return None
         taps = taps_of(layer, channel, 0, self.placed)
-        largest = max(map(self._largest, layer.sources))
+        largest = max(largest_byte(self.program, self.placed, name) for name in layer.sources)
         place = split_taps(taps, largest, form.start - zero_sum(layer, channel, 0, self.placed))
         return None if place is None else replace(form, split=place)
 
     def _entries(
-        self, layer: Conv, quad: int, taps: dict[int, list[list[Tap]]]
+        self, layer: Conv, quad: int, taps: dict[int, list[list[Tap]]], *, fours: bool = False
     ) -> tuple[Pattern, dict[int, list[int]]]:
-        """Add the entries of channels; return the pattern and for each channel first entry and counts of its sums."""
-        maker = EntryMaker(self.program, layer, self.tables, self.arena, quad)
+        """Add the entries of channels; return the pattern and for each channel first entry and counts of its sums.
+
+        With ``fours`` sums may be made in 32 bits and packed to 16, signed.
+        """
+        rows = [int(offset) for offset in self.placed[layer.sources[0]].offset]
+        fours = fours and self.fours and layer.groups == 1
+        maker = EntryMaker(self.program, layer, self.tables, self.arena, quad, fours=fours, rows=rows)
         keyed = {(channel, place): rows for channel, sums in taps.items() for place, rows in enumerate(sums)}
         entries = maker.plan(keyed)
         spans = {}
@@ -176,7 +167,8 @@ class _Planner:
             rows = [(row, at, form.factor * weight) for row, at, weight in taps_of(layer, channel, 0, self.placed)]
             taps[channel] = [rows] if form.split is None else [rows[: form.split], rows[form.split :]]
             kinds[channel] = int(form.kind) + (CONV16_TWO if form.split is not None else 0)
-        pattern, spans = self._entries(layer, 2, taps)
+        signed = all(kind < CONV16_TWO and kind != FormKind.FULL for kind in kinds.values())
+        pattern, spans = self._entries(layer, 2, taps, fours=signed)
         for kind in sorted(set(kinds.values())):
             # Channels with as many entries one after the other: loops of one length are predicted.
             channels = sorted((c for c in forms if kinds[c] == kind), key=lambda c: (spans[c][1:], c))
@@ -240,33 +232,6 @@ class _Planner:
         small = all(self._factors(layer, channel) for channel in forms)
         self._step(layer, Kind.CONV32, pattern, len(forms), int(small))
 
-    def _any(self, layer: Conv, channels: list[int]) -> None:
-        """Run channels as the definition reads."""
-        first, n = len(self.tables.numbers), self.program.tensors[layer.output].length
-        form = layer.requantizer
-        for channel in channels:
-            head = [int(self.placed[layer.output].offset[channel]), 0, len(self.tables.wides)]
-            if isinstance(form, Thresholds):
-                head[1] = 1
-                self.tables.wides.extend(int(v) for v in form.values[channel])
-                head.append(form.values.shape[1])
-            else:
-                assert form.low is not None
-                assert form.high is not None
-                offset = int(form.offset[channel]) - (form.low << form.shift)
-                self.tables.wides.extend((offset, form.shift, *(int(m) for m in form.multiplier[:, channel])))
-                head.append(form.high - form.low)
-            self.tables.numbers.extend(head)
-            for group in range(layer.accumulators):
-                taps = taps_of(layer, channel, group, self.placed)
-                self.tables.numbers.extend((-zero_sum(layer, channel, group, self.placed), len(taps)))
-                for row, position, weight in taps:
-                    self.tables.numbers.extend((row + position, weight))
-        self.tables.sums = max(self.tables.sums, layer.accumulators * n)
-        self.tables.add_step(
-            Kind.ANY, n=n, channels=len(channels), first=first, stride=layer.stride, groups=layer.accumulators
-        )
-
     def _max16(self, layer: Conv, number: int) -> bool:
         """Fuse a layer with the global max pool after it: only the largest sum of a row is requantized."""
         program = self.program
@@ -286,9 +251,9 @@ class _Planner:
         if not round_numbers(program, layer, output, self.tables, dry=True):
             return False
         self.fused.add(layer.output)
-        table = self._byte_table(after.output, number + 2)
+        table = byte_table(program, self.placed, after.output, number + 2)
         places = {int(channel): place for place, channel in enumerate(output.channels)}
-        pattern, spans = self._entries(layer, 2, {c: [taps_of(layer, c, 0, self.placed)] for c in channels})
+        pattern, spans = self._entries(layer, 2, {c: [taps_of(layer, c, 0, self.placed)] for c in channels}, fours=True)
         for channel in sorted(channels, key=lambda c: (spans[c][1], c)):
             self.tables.add_record(
                 first=spans[channel][0],
@@ -309,35 +274,16 @@ class _Planner:
         rows = self.placed[self.program.layers[number].output]
         return int(rows.offset[rows.channels[0]]) if len(rows.channels) else 0
 
-    def _byte_table(self, name: str, number: int) -> list[int] | None:
-        """Return what layer ``number`` makes of every byte of a vector, if it only rescales it, all channels alike."""
-        layer = self.program.layers[number] if number < len(self.program.layers) - 1 else None
-        readers = [x for x in self.program.layers if name in (x.sources if isinstance(x, Conv) else (x.source,))]
-        if not isinstance(layer, Conv) or readers != [layer] or len(layer.sources) > 1 or not layer.depthwise:
-            return None
-        source, output, form = self.placed[name], self.placed[layer.output], layer.requantizer
-        channels = output.channels
-        if layer.kernel > 1 or not output.vector or not np.array_equal(source.channels, channels):
-            return None
-        if not isinstance(form, Thresholds) or not layer.computed[channels].all() or not len(channels):
-            return None
-        weights, rows = layer.weights[0][channels, 0, 0], form.values[channels]
-        sums = (np.arange(256) - source.zero) * int(weights[0])
-        reach = self.program.tensors[name]
-        codes = np.array([np.searchsorted(row, sums, side="right") for row in rows])
-        values = np.arange(256)[None] - source.zero
-        seen = (values >= reach.low[channels][:, None]) & (values <= reach.high[channels][:, None])
-        table = np.where(seen, codes, -1).max(axis=0)
-        if np.any(weights != weights[0]) or np.any(seen & (codes != table)):
-            return None
-        return [int(code) for code in np.maximum(table, 0)]
-
 
 _KERNELS = {Kind.CONV16: _Planner._conv16, Kind.WIDE16: _Planner._wide16, Kind.CONV32: _Planner._conv32}
 
 
-def plan_native(program: Program) -> NativePlan:
+def plan_native(program: Program, *, fours: bool = False) -> NativePlan:
     """Plan a program for the native engine.
+
+    Args:
+        program: What to run.
+        fours: Whether the kernels sum four bytes in one operation, as those with VNNI do.
 
     Raises:
         UnsupportedOperationError: If a quantizer's range does not contain 0, which the engine's bytes need.
@@ -351,7 +297,4 @@ def plan_native(program: Program) -> NativePlan:
                 action="use engine='onnxruntime', or train without a lower clip above 0",
             )
     tables = NativeTables(program.quantizer, program.frame_length, program.classes, program.logit_scale)
-    return _Planner(program, tables).run()
-
-
-__all__ = ["NativePlan", "needed_channels", "plan_native"]
+    return _Planner(program, tables, fours=fours).run()

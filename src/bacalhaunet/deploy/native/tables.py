@@ -25,6 +25,7 @@ class Kind(IntEnum):
     DENSE = 9
     ROUND = 10
     LOGITS = 11
+    SUM = 12
 
 
 class Pattern(IntEnum):
@@ -36,6 +37,7 @@ class Pattern(IntEnum):
     QUAD_1 = 3
     QUAD_2 = 4
     QUAD_4 = 5
+    LOCAL_4 = 6
 
 
 class FormKind(IntEnum):

@@ -41,6 +41,22 @@ def zero_sum(layer: Conv, channel: int, group: int, placed: dict[str, Rows]) -> 
     )
 
 
+def largest_byte(program: Program, placed: dict[str, Rows], name: str) -> int:
+    """Return the largest byte of a tensor, at least 1."""
+    return max(1, program.tensors[name].format_high + placed[name].zero)
+
+
+def largest_factor(program: Program, placed: dict[str, Rows], layer: Conv, channel: int) -> int:
+    """Return the largest factor of a channel's weights with which no two products leave 16 bits; 0 if none."""
+    factor = 127
+    for name, weights in zip(layer.sources, layer.weights, strict=True):
+        heaviest = np.sort(np.abs(weights[channel]).ravel())[-2:]
+        if heaviest.any():
+            two = largest_byte(program, placed, name) * int(heaviest.sum())
+            factor = min(factor, 127 // int(heaviest[-1]), 32767 // two)
+    return factor
+
+
 def split_taps(taps: list[Tap], largest: int, start: int) -> int | None:
     """Return how many taps to sum first so that neither they, begun with ``start``, nor the others leave 16 bits.
 
@@ -68,6 +84,8 @@ class EntryMaker:
 
     Attributes:
         quad: Bytes of an entry: 2 or 4.
+        fours: Whether the kernels sum four bytes as fast as two.
+        rows: With ``fours``, the row of each channel of the source, -1 if it is not stored.
         pattern: How the kernel is to read them; set by ``plan``.
     """
 
@@ -77,6 +95,8 @@ class EntryMaker:
     arena: Arena
     quad: int
     pattern: Pattern = Pattern.LOCAL
+    fours: bool = False
+    rows: list[int] = field(default_factory=list)
     _planes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _pairs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -95,8 +115,10 @@ class EntryMaker:
             windows = self._neighbours if self.pattern is Pattern.PAIR_1 else self._windows
             return {key: windows(rows) for key, rows in taps.items()}
         if self.layer.kernel == 1 and stride == 1 and self.layer.pad == 0 and self.quad == 2:
-            self.pattern = Pattern.LOCAL
-            return self._pointwise(taps)
+            chosen = choose_pairs({key: sorted({row for row, _, _ in rows}) for key, rows in taps.items()})
+            blocks = self._fours(taps, chosen) if self.fours else None
+            self.pattern = Pattern.LOCAL if blocks is None else Pattern.LOCAL_4
+            return self._pointwise(taps, chosen) if blocks is None else self._blocks(taps, blocks)
         self.pattern = Pattern.PAIR_2 if self.quad == 2 else Pattern.QUAD_4
         return self._gathered(taps)
 
@@ -137,9 +159,47 @@ class EntryMaker:
                 entries.append((row + first, self._pack(window)))
         return entries
 
-    def _pointwise(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
+    def _fours(
+        self, taps: dict[Key, list[Tap]], chosen: dict[Key, list[tuple[int, int]]]
+    ) -> dict[int, tuple[int, ...]] | None:
+        """Return the four rows that each row is put with, if that takes fewer operations than pairs.
+
+        Operations of 32 outputs: 2 an entry either way, 1 more to pack a sum of fours; 1 a pair made, 4 a four.
+        """
+        if len(self.layer.sources) > 1:
+            return None
+        rows = self.rows
+        fours = [tuple(row for row in rows[n : n + 4] if row >= 0) for n in range(0, len(rows), 4)]
+        block_of = {row: four for four in fours for row in four}
+        pairs = len({pair for made in chosen.values() for pair in made}) + 2 * sum(map(len, chosen.values()))
+        used = {key: {block_of[row] for row, _, _ in listed} for key, listed in taps.items()}
+        made = len({four for four_set in used.values() for four in four_set})
+        return block_of if 4 * made + sum(2 * len(f) + 1 for f in used.values()) < pairs else None
+
+    def _blocks(
+        self, taps: dict[Key, list[Tap]], block_of: dict[int, tuple[int, ...]]
+    ) -> dict[Key, list[tuple[int, int]]]:
+        """Rows interleaved four by four, in the kernels' own order."""
+        used = sorted({block_of[row] for listed in taps.values() for row, _, _ in listed})
+        first = len(self.tables.numbers)
+        for four in used:
+            self._planes[four] = self.arena.take_plane(4 * round_up(self._n))
+            self.tables.numbers.extend((*four, *[four[0]] * (4 - len(four)), self._planes[four]))
+        if used:
+            pattern = int(Pattern.LOCAL_4)
+            self.tables.add_step(Kind.PAIRS, n=self._n, channels=len(used), first=first, pattern=pattern)
+        entries: dict[Key, list[tuple[int, int]]] = {}
+        for key, listed in taps.items():
+            weights: dict[tuple[int, ...], list[int]] = defaultdict(lambda: [0] * 4)
+            for row, _, weight in listed:
+                weights[block_of[row]][block_of[row].index(row)] += weight
+            entries[key] = [(self._planes[four], pack_quad(*w)) for four, w in sorted(weights.items())]
+        return entries
+
+    def _pointwise(
+        self, taps: dict[Key, list[Tap]], chosen: dict[Key, list[tuple[int, int]]]
+    ) -> dict[Key, list[tuple[int, int]]]:
         """Rows interleaved two by two, in the kernels' own order."""
-        chosen = choose_pairs({key: sorted({row for row, _, _ in rows}) for key, rows in taps.items()})
         used = sorted({pair for pairs in chosen.values() for pair in pairs})
         size = 2 * round_up(self._n)
         first = len(self.tables.numbers)

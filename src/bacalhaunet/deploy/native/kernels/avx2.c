@@ -48,6 +48,7 @@ static inline ALWAYS_INLINE void store_part32(int32_t *to, vec a, int32_t left)
 OP set8(int32_t a) { return _mm256_set1_epi8((char)a); }
 OP set16(int32_t a) { return _mm256_set1_epi16((short)a); }
 OP set32(int32_t a) { return _mm256_set1_epi32(a); }
+OP add8(vec a, vec b) { return _mm256_add_epi8(a, b); }
 OP add16(vec a, vec b) { return _mm256_add_epi16(a, b); }
 OP add32(vec a, vec b) { return _mm256_add_epi32(a, b); }
 OP mul32(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
@@ -62,6 +63,7 @@ static inline ALWAYS_INLINE void dot_pairs_to(vec *sum, vec bytes, vec weights)
 }
 OP mulhi16(vec a, vec b) { return _mm256_mulhi_epu16(a, b); }
 OP mulhi16s(vec a, vec b) { return _mm256_mulhi_epi16(a, b); }
+OP round_product16(vec a, vec b) { return _mm256_mulhrs_epi16(a, b); }
 OP adds16(vec a, vec b) { return _mm256_adds_epi16(a, b); }
 OP max16s(vec a, vec b) { return _mm256_max_epi16(a, b); }
 OP min8(vec a, vec b) { return _mm256_min_epu8(a, b); }
@@ -171,7 +173,7 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
 
 #include "vector_kernels.h"
 
-const kernel_set kernels_avx2 = {"avx2", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums};
+const kernel_set kernels_avx2 = {"avx2", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums, sum};
 
 #ifdef __clang__
 #pragma clang attribute pop

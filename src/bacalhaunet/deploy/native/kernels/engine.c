@@ -175,6 +175,7 @@ void engine_frame(const model *m, const kernel_set *k, workspace *w, const float
         case STEP_SPARSE: engine_sparse(m, s, w->arena, w->sums); break;
         case STEP_DENSE: k->dense(m, s, w->arena, w->sums); break;
         case STEP_ROUND: k->round(m, s, w->arena, w->sums); break;
+        case STEP_SUM: k->sum(m, s, w->arena); break;
         case STEP_LOGITS: write_logits(m, s, w->sums, logits); break;
         }
     }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum step_kind {
-    STEP_PAIRS,    /* interleave the rows of two channels, for the kernels' own order of positions */
+    STEP_PAIRS,    /* interleave the rows of two channels, or four, for the kernels' own order of positions */
     STEP_GATHER,   /* put bytes of up to four rows side by side, any stride */
     STEP_CONV16,   /* sums of byte pairs in 16 bits, requantized */
     STEP_MAX16,    /* the same, the largest sum of a row */
@@ -22,13 +22,15 @@ enum step_kind {
     STEP_SPARSE,   /* sums of a vector's bytes: few each */
     STEP_DENSE,    /* sums of a vector's bytes: a matrix */
     STEP_ROUND,    /* requantize the sums of the step before, or bytes, into a vector */
-    STEP_LOGITS    /* the sums of the step before are the logits */
+    STEP_LOGITS,   /* the sums of the step before are the logits */
+    STEP_SUM       /* two rows of bytes added and rescaled */
 };
 
 /* How the bytes of an entry lie: two (pair) or four (quad) together, and so many from one output to the next. LOCAL:
  * made by STEP_PAIRS. PAIR_1 takes two entries at a time: the bytes at the first one's offset plus j go to output j
- * by its weights, and to output j + 1 by the second one's, j even. */
-enum pattern { PATTERN_PAIR_1, PATTERN_PAIR_2, PATTERN_LOCAL, PATTERN_QUAD_1, PATTERN_QUAD_2, PATTERN_QUAD_4 };
+ * by its weights, and to output j + 1 by the second one's, j even. LOCAL_4: fours made by STEP_PAIRS, summed in 32
+ * bits; the sum fits 16. */
+enum pattern { PATTERN_PAIR_1, PATTERN_PAIR_2, PATTERN_LOCAL, PATTERN_QUAD_1, PATTERN_QUAD_2, PATTERN_QUAD_4, PATTERN_LOCAL_4 };
 
 /* Requantization of 16-bit sums, in the flags of STEP_CONV16. FULL: unsigned product, offset, shift. SHIFT: signed
  * product, shift. PLAIN: signed product. BELOW: the byte minus `offset`, 0 if less. CONV16_TWO: of the saturated sum
@@ -123,6 +125,7 @@ typedef struct {
     void (*conv32)(const model *m, const step *s, uint8_t *arena);
     void (*dense)(const model *m, const step *s, const uint8_t *arena, int32_t *sums);
     void (*round)(const model *m, const step *s, uint8_t *arena, int32_t *sums);
+    void (*sum)(const model *m, const step *s, uint8_t *arena);
 } kernel_set;
 
 extern const kernel_set kernels_portable;

@@ -47,7 +47,9 @@ static inline ALWAYS_INLINE void store_part32(int32_t *to, vec a, int32_t left)
 OP set8(int32_t a) { return vdupq_n_u8((uint8_t)a); }
 OP set16(int32_t a) { return OF_S16(vdupq_n_s16((int16_t)a)); }
 OP set32(int32_t a) { return OF_S32(vdupq_n_s32(a)); }
+OP add8(vec a, vec b) { return vaddq_u8(a, b); }
 OP add16(vec a, vec b) { return OF_S16(vaddq_s16(AS_S16(a), AS_S16(b))); }
+OP round_product16(vec a, vec b) { return OF_S16(vqrdmulhq_s16(AS_S16(a), AS_S16(b))); }
 OP adds16(vec a, vec b) { return OF_S16(vqaddq_s16(AS_S16(a), AS_S16(b))); }
 OP add32(vec a, vec b) { return OF_S32(vaddq_s32(AS_S32(a), AS_S32(b))); }
 OP mulhi16(vec a, vec b)
@@ -175,5 +177,5 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
 
 #include "vector_kernels.h"
 
-const kernel_set kernels_neon = {"neon", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums};
+const kernel_set kernels_neon = {"neon", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums, sum};
 #endif

@@ -25,6 +25,12 @@ static void quantize(const input_quantizer *q, const float *samples, uint8_t *ar
 static void pairs(const model *m, const step *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
+    if (s->pattern == PATTERN_LOCAL_4) {
+        for (int32_t row = 0; row < s->channels; row++, at += 5)
+            for (int32_t j = 0; j < 4 * s->n; j++)
+                arena[at[4] + j] = arena[at[j % 4] + j / 4];
+        return;
+    }
     for (int32_t row = 0; row < s->channels; row++, at += 3) {
         const uint8_t *a = arena + at[0], *b = arena + at[1];
         uint8_t *to = arena + at[2];
@@ -37,7 +43,7 @@ static void pairs(const model *m, const step *s, uint8_t *arena)
 
 static int32_t bytes_apart(int32_t pattern)
 {
-    static const int32_t apart[] = {1, 2, 2, 1, 2, 4};
+    static const int32_t apart[] = {1, 2, 2, 1, 2, 4, 4};
     return apart[pattern];
 }
 
@@ -131,7 +137,7 @@ static void conv16(const model *m, const step *s, uint8_t *arena)
         for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
             int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
             start_sums(sum, r->start);
-            sum_entries(arena, e, r->count, 2, apart, begin, outputs, sum);
+            sum_entries(arena, e, r->count, apart == 4 ? 4 : 2, apart, begin, outputs, sum);
             if (flags & CONV16_TWO) {
                 start_sums(rest, 0);
                 sum_entries(arena, e + (apart == 1 ? 2 : 1) * r->count, r->count2, 2, apart, begin, outputs, rest);
@@ -155,7 +161,7 @@ static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
         for (int32_t begin = 0; begin < s->n; begin += CHUNK) {
             int32_t outputs = s->n - begin < CHUNK ? s->n - begin : CHUNK;
             start_sums(sum, r->start);
-            sum_entries(arena, m->entries + r->first, r->count, 2, apart, begin, outputs, sum);
+            sum_entries(arena, m->entries + r->first, r->count, apart == 4 ? 4 : 2, apart, begin, outputs, sum);
             for (int32_t j = 0; j < outputs; j++)
                 largest = sum[j] > largest ? sum[j] : largest;
         }
@@ -241,4 +247,15 @@ static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *s
     }
 }
 
-const kernel_set kernels_portable = {"portable", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums};
+/* Numbers of a row: two sources, destination, multiplier. */
+static void sum(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++, at += 4)
+        for (int32_t j = 0; j < s->n; j++) {
+            int32_t total = arena[at[0] + j] + arena[at[1] + j];
+            arena[at[2] + j] = (uint8_t)clip((total * at[3] + (1 << 14)) >> 15, s->high);
+        }
+}
+
+const kernel_set kernels_portable = {"portable", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums, sum};

@@ -15,6 +15,8 @@
 
 static inline ALWAYS_INLINE ptrdiff_t block_bytes(const int pattern, int v)
 {
+    if (pattern == PATTERN_LOCAL_4)
+        return (ptrdiff_t)2 * v * VB;
     return pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB : (ptrdiff_t)v * VB;
 }
 
@@ -41,10 +43,34 @@ static inline ALWAYS_INLINE void sum_entry16(const uint8_t *from, const entry *e
     }
 }
 
+/* Sum entries of four bytes in 32 bits, then pack; the pack undoes the order of the fours. */
+static inline ALWAYS_INLINE void sum16_of_fours(const uint8_t *from, const entry *e, int32_t count, const int V,
+                                                int32_t start, vec *sum)
+{
+    vec wide[16];
+    UNROLL
+    for (int v = 0; v < 2 * V; v++)
+        wide[v] = set32(start);
+    for (int32_t t = 0; t < count; t++) {
+        const uint8_t *bytes = from + e[t].offset;
+        QUAD_WEIGHTS(w, e[t].weights);
+        UNROLL
+        for (int v = 0; v < 2 * V; v++)
+            dot8_to(&wide[v], load(bytes + (ptrdiff_t)v * VB), w);
+    }
+    UNROLL
+    for (int v = 0; v < V; v++)
+        sum[v] = packs32(wide[2 * v], wide[2 * v + 1]);
+}
+
 /* Sum all entries of a channel; `peel`: the first one begins the sums, which pays where registers are left. */
 static inline ALWAYS_INLINE void sum16(const uint8_t *from, const entry *e, int32_t count, const int V,
                                        const int pattern, int32_t start, const int peel, vec *sum)
 {
+    if (pattern == PATTERN_LOCAL_4) {
+        sum16_of_fours(from, e, count, V, start, sum);
+        return;
+    }
     const int records = pattern == PATTERN_PAIR_1 ? 2 : 1;
     const entry *end = e + (ptrdiff_t)records * count;
     if (!peel || count == 0) {
@@ -284,8 +310,30 @@ static inline ALWAYS_INLINE void conv32_block(const model *m, const step *s, uin
     }
 }
 
+static void fours(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    for (int32_t row = 0; row < s->channels; row++, at += 5) {
+        uint8_t *to = arena + at[4];
+        for (int32_t j = 0; j < s->n; j += VB) {
+            vec a = load(arena + at[0] + j), b = load(arena + at[1] + j);
+            vec c = load(arena + at[2] + j), d = load(arena + at[3] + j);
+            vec low = unpack_low8(a, b), high = unpack_high8(a, b);
+            vec low2 = unpack_low8(c, d), high2 = unpack_high8(c, d);
+            store(to + 4 * j, unpack_low16(low, low2));
+            store(to + 4 * j + VB, unpack_high16(low, low2));
+            store(to + 4 * j + 2 * VB, unpack_low16(high, high2));
+            store(to + 4 * j + 3 * VB, unpack_high16(high, high2));
+        }
+    }
+}
+
 static void pairs(const model *m, const step *s, uint8_t *arena)
 {
+    if (s->pattern == PATTERN_LOCAL_4) {
+        fours(m, s, arena);
+        return;
+    }
     const int32_t *at = m->numbers + s->first;
     for (int32_t row = 0; row < s->channels; row++, at += 3) {
         const uint8_t *one = arena + at[0], *two = arena + at[1];
@@ -326,6 +374,16 @@ static void conv16(const model *m, const step *s, uint8_t *arena)
     case FORM_PLAIN_BELOW: BY_PATTERN(CALL, V, FORM_PLAIN_BELOW) break;                                                \
     default: BY_PATTERN(CALL, V, FORM_FULL) break;                                                                     \
     }
+    if (s->pattern == PATTERN_LOCAL_4) {
+        switch (s->flags) {
+        case FORM_SHIFT: CALL(MOST_WIDE, PATTERN_LOCAL_4, FORM_SHIFT); break;
+        case FORM_SHIFT_BELOW: CALL(MOST_WIDE, PATTERN_LOCAL_4, FORM_SHIFT_BELOW); break;
+        case FORM_PLAIN: CALL(MOST_WIDE, PATTERN_LOCAL_4, FORM_PLAIN); break;
+        case FORM_PLAIN_BELOW: CALL(MOST_WIDE, PATTERN_LOCAL_4, FORM_PLAIN_BELOW); break;
+        default: CALL(MOST_WIDE, PATTERN_LOCAL_4, FORM_FULL); break;
+        }
+        return;
+    }
     if (s->flags & CONV16_TWO) {
         BY_PATTERN(CALL_TWO, MOST_WIDE, FORM_SHIFT_BELOW)
         return;
@@ -346,7 +404,12 @@ static void conv16(const model *m, const step *s, uint8_t *arena)
 static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 {
 #define CALL(V, P, F) max16_block(m, s, arena, sums, V, P)
-    if (s->n >= 8 * (VB / 2) && s->n % (8 * (VB / 2)) == 0) {
+    if (s->pattern == PATTERN_LOCAL_4) {
+        if (s->n >= 4 * (VB / 2))
+            CALL(4, PATTERN_LOCAL_4, 0);
+        else
+            CALL(2, PATTERN_LOCAL_4, 0);
+    } else if (s->n >= 8 * (VB / 2) && s->n % (8 * (VB / 2)) == 0) {
         BY_PATTERN(CALL, 8, 0)
     } else if (s->n >= 4 * (VB / 2)) {
         BY_PATTERN(CALL, 4, 0)
@@ -483,5 +546,31 @@ static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *s
     } else {
         for (int32_t c = 0; c < channels; c++)
             to[c] = (uint8_t)sums[c];
+    }
+}
+
+static inline ALWAYS_INLINE vec sum_bytes(const uint8_t *one, const uint8_t *two, vec multiplier, vec high)
+{
+    vec sum = add8(load(one), load(two)), zero = set8(0);
+    vec a = round_product16(unpack_low8(sum, zero), multiplier);
+    vec b = round_product16(unpack_high8(sum, zero), multiplier);
+    return min8(packus16(a, b), high);
+}
+
+/* Numbers of a row: two sources, destination, multiplier. */
+static void sum(const model *m, const step *s, uint8_t *arena)
+{
+    const int32_t *at = m->numbers + s->first;
+    const int32_t n = s->n;
+    vec high = set8(s->high);
+    for (int32_t row = 0; row < s->channels; row++, at += 4) {
+        const uint8_t *one = arena + at[0], *two = arena + at[1];
+        uint8_t *to = arena + at[2];
+        vec multiplier = set16(at[3]);
+        int32_t j = 0;
+        for (; j + VB <= n; j += VB)
+            store(to + j, sum_bytes(one + j, two + j, multiplier, high));
+        if (j < n)
+            store_part(to + j, sum_bytes(one + j, two + j, multiplier, high), n - j);
     }
 }
