@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bacalhaunet.classify import recording_frames
 from bacalhaunet.classify.recording import Classification, classify_array, softmax
-from bacalhaunet.classify.recording_frames import FrameCutter, Framing
+from bacalhaunet.classify.recording_frames import FrameCutter, Framing, load_kernel
 from bacalhaunet.data.recordings.recording import open_recording, recording_of
 from bacalhaunet.errors import ConfigError, ModelFileError, RecordingError
 from tests.classify.fake_engine import PowerEngine
@@ -59,6 +60,33 @@ def test_block_scale_is_the_standard_deviation_of_the_samples_around_the_frame(c
             block = samples[first : first + width].astype(complex)
             expected = as_frames(samples[start : start + 1024]) / block.std()
             assert np.allclose(frame, expected, rtol=2e-3, atol=2e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1024, 9000), st.integers(1, 3000), st.sampled_from(["none", "frame", "block"]), st.floats(1e-20, 1e12)
+)
+def test_the_compiled_cutter_cuts_as_numpy_does(count, step, normalization, level):
+    if load_kernel() is None:
+        pytest.skip("needs the package installed with a C compiler")
+    samples = (noise(count, count) * np.float32(level)).astype(np.complex64)
+    samples[count // 3 : count // 3 + 1100] = 0
+    cutter = FrameCutter(recording_of(samples), Framing(1024, step, normalization))
+    compiled = cutter.batch(0, len(cutter))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording_frames, "load_kernel", lambda: None)
+        plain = cutter.batch(0, len(cutter))
+    assert np.array_equal(compiled.silent, plain.silent)
+    heard = ~plain.silent
+    assert np.allclose(compiled.frames[heard], plain.frames[heard], rtol=1e-4)
+    assert np.isfinite(compiled.frames).all()
+
+
+def test_samples_too_small_to_square_are_silent():
+    samples = np.full(3000, 1e-30, np.complex64)
+    batch = next(FrameCutter(recording_of(samples), Framing(1024, None, "block")).batches())
+    assert batch.silent.all()
+    assert np.isfinite(batch.frames).all()
 
 
 @pytest.mark.parametrize("normalization", ["frame", "block"])

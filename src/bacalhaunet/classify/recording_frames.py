@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from itertools import pairwise
+from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -68,6 +71,15 @@ class Framing:
             raise ConfigError(
                 f"no normalization is called {self.normalization!r}", allowed=", ".join(get_args(Normalization))
             )
+
+
+@lru_cache(maxsize=1)
+def load_kernel() -> ModuleType | None:
+    """Return the compiled cutter; None where the package was installed without a C compiler."""
+    try:
+        return import_module("bacalhaunet.classify._cut")
+    except ImportError:
+        return None
 
 
 class FrameBatch(NamedTuple):
@@ -144,6 +156,13 @@ class FrameCutter:
         first = int(min(starts[0], windows[0]))
         last = min(int(max(starts[-1] + length, windows[-1] + width)), count)
         samples = self.recording.read(first, last)
+        kernel = load_kernel()
+        if kernel is not None and len(samples) >= length:
+            scaled_by = 0 if self.framing.normalization == "none" else width
+            places = (starts - first, windows - first)
+            factor = self.framing.scale or 1.0
+            kernel.cut(samples, *places, frames, silent, length, scaled_by, _LARGEST_AMPLITUDE, factor)
+            return
         scale, silent[:] = self._scales(samples, starts - first, windows - first, width)
         if len(samples) < length:
             samples = np.resize(samples, length)
