@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from bacalhaunet.data.recordings.stores import InMemory
 _STREAM = Path("stream")
 _FRAMES_IN_A_HURRY = 64
 _SYMBOLS = 4096
-_FEWEST_LOOKED_AT = 1 << 16
+_FEWEST_LOOKED_AT = 1 << 15
 
 
 class Analyser:
@@ -39,17 +40,23 @@ class Analyser:
         tracks: Where the answers go.
         settings: What of the front end is set by hand.
         calibration: What turns logits into probabilities.
+        give_way: Called before each piece of work; it may wait while others need the processor more.
 
     Attributes:
         classified: Samples of signals that were classified, each signal's counted.
     """
 
     def __init__(
-        self, engine: Engine, tracks: Tracks, settings: FrontEndSettings, calibration: Calibration | None = None
+        self,
+        engine: Engine,
+        tracks: Tracks,
+        settings: FrontEndSettings,
+        calibration: Calibration | None = None,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self.classified = 0
         self.engine, self.tracks, self._settings = engine, tracks, settings
-        self._calibration = calibration or Calibration()
+        self._calibration, self._give_way = calibration or Calibration(), give_way
 
     def warm_up(self, length: int) -> None:
         """Work on noise once, so that what is imported and built late is there before samples come."""
@@ -64,11 +71,13 @@ class Analyser:
         """Classify the signals of a block."""
         wanting = self.tracks.wanting(block)
         if wanting:
+            self._give_way()
             start, stop = _window(wanting[0], len(block.samples))
             looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
             self.tracks.estimated(find_signals(looked_at, self._settings), block, start, stop)
         recording = Recording(_STREAM, InMemory(block.samples))
         for signal in self.tracks.known(block):
+            self._give_way()
             self._classify(recording, signal, block)
 
     def _classify(self, recording: Recording, signal: Signal, block: Block) -> None:

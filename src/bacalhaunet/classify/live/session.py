@@ -39,7 +39,7 @@ _LATENCIES = 512
 _SWITCH_S = 0.0005
 _WAIT_S = 0.1
 _BACKLOG_S = 0.15
-_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.4
+_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 1.0
 
 
 def ring_capacity(rate: float, seconds: float) -> int:
@@ -81,7 +81,9 @@ class Session:
         self.tracks, self.mailbox = Tracks(engine.labels, calibration), Mailbox()
         self.events = Events(rate)
         self.search = Search(self.ring, rate, self.tracks, self.mailbox, draw)
-        self.analyser = Analyser(engine, self.tracks, settings or FrontEndSettings(), calibration)
+        self.analyser = Analyser(
+            engine, self.tracks, settings or FrontEndSettings(), calibration, self._let_search_catch_up
+        )
         self.began = time.monotonic()
         self._receiver = Receiver(address, self.ring)
         self._stop, self._open = threading.Event(), ExitStack()
@@ -153,7 +155,6 @@ class Session:
 
     def _classifying(self) -> None:
         while not self._stop.is_set():
-            self._let_search_catch_up()
             block = self.mailbox.get(_WAIT_S)
             if block is None:
                 continue
