@@ -115,7 +115,7 @@ def test_an_interrupt_ends_it_with_a_summary_and_leaves_no_process(how):
         connection.request("GET", "/events")
         events = connection.getresponse()
         assert events.readline() == b"event: hello\n"
-        until(lambda: '"receiving"' in process.stdout.readline(), 60, 0)
+        until(lambda: '"receiving"' in process.stdout.readline(), step=0)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert children
         process.send_signal(how)

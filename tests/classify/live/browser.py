@@ -112,7 +112,7 @@ class Browser:
         self._profile.cleanup()
 
 
-def until(there, seconds=30, step=0.1):
+def until(there, seconds=180, step=0.1):
     """Wait until ``there()`` is true, and return its value."""
     end = time.monotonic() + seconds
     while not (value := there()):

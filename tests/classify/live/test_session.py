@@ -74,7 +74,7 @@ class SlowEngine(PowerEngine):
 def test_a_slow_network_leaves_out_blocks_but_all_samples_are_searched(samples):
     with Sink(samples, 4 * RATE) as sink, listening(sink, engine=SlowEngine(), rate=4 * RATE) as session:
         until(lambda: answered(session))
-        status = until(lambda: (now := session.status()).totals.found > 3e6 and now, 60)
+        status = until(lambda: (now := session.status()).totals.found > 3e6 and now)
     totals = status.totals
     assert totals.dropped == 0
     assert totals.received - totals.searched <= 2 * (1 << 17)
@@ -83,7 +83,7 @@ def test_a_slow_network_leaves_out_blocks_but_all_samples_are_searched(samples):
 
 def test_a_block_that_fails_is_said_and_the_next_is_tried(samples):
     with Sink(samples, RATE) as sink, listening(sink, engine=SlowEngine(failures=2)) as session:
-        until(lambda: answered(session), 60)
+        until(lambda: answered(session))
         assert session.totals().failures == 2
         assert any("out of luck" in line for line in session.events.take())
 
@@ -97,12 +97,12 @@ def test_an_overload_drops_and_counts_and_goes_on(samples, monkeypatch):
             take(*arguments)
 
         monkeypatch.setattr(session.search, "_take", slow)
-        until(lambda: session.totals().dropped > 0, 60)
+        until(lambda: session.totals().dropped > 0)
         session.status()
         assert any("dropped" in line for line in session.events.take())
         monkeypatch.setattr(session.search, "_take", take)
         searched = session.totals().searched
-        until(lambda: session.totals().searched > searched + (1 << 18), 60)
+        until(lambda: session.totals().searched > searched + (1 << 18))
         totals = session.totals()
     assert totals.dropped > 0
     assert sink.sent >= totals.received  # it was never waited for
@@ -155,7 +155,7 @@ def test_noise_alone_has_no_signals():
 def test_a_recording_ends_with_all_of_it_worked_on(samples, tmp_path):
     samples.tofile(tmp_path / "capture.cf32")
     with Session(FileAddress(str(tmp_path / "capture.cf32"), 1e6), PowerEngine(), rate=1e6) as session:
-        until(lambda: not session.running(), 60)
+        until(lambda: not session.running())
         totals = session.totals()
         assert (totals.received, totals.dropped, totals.ended) == (len(samples), 0, True)
         assert totals.searched == len(samples)
