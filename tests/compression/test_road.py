@@ -55,7 +55,7 @@ def test_killed_anywhere_it_ends_with_the_same_network(tmp_path, whole, request_
     folder = tmp_path / "run"
     script = Path(__file__)
     command = [sys.executable, "-m", "tests.compression.small_road", folder, request_number]
-    killed = subprocess.run(map(str, command), capture_output=True, text=True, timeout=300, cwd=script.parents[2])
+    killed = subprocess.run(map(str, command), capture_output=True, text=True, timeout=900, cwd=script.parents[2])
     assert killed.returncode == -9, killed.stderr
     assert not (folder / PATH_FILE).is_file()
     run(folder)

@@ -35,7 +35,7 @@ def test_the_network_reaches_the_target_and_its_zeros_are_zeros_of_the_export(un
 def _run_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
     script = Path(__file__).with_name("small_pruning.py")
     command = [sys.executable, "-m", "tests.compression.small_pruning", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=script.parents[2])
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=script.parents[2])
 
 
 @pytest.mark.parametrize("kill_at", [13, 25])  # while masks change, and after they are frozen
