@@ -26,7 +26,7 @@ from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.models.shipped_networks import default_network
 from bacalhaunet.outputs import whole_file, write_text
 
 _SHOWN = 10
@@ -51,7 +51,7 @@ def build(parser: ArgumentParser) -> None:
         "--network",
         type=str | None,
         default=None,
-        help="an ONNX file, a saved model, or a name (the most accurate of the shipped networks)",
+        help="an ONNX file, a saved model, or a name (the shipped network for signals on the air)",
     )
     add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
     add("--threads", type=int | None, default=None, help="CPU threads (all cores)")
@@ -79,7 +79,7 @@ def run(arguments: Namespace) -> None:
         if not 0 < arguments.sample_rate < 1e15:
             raise ConfigError(f"the sample rate is {arguments.sample_rate}", allowed="a number above 0")
         recording = replace(recording, sample_rate=arguments.sample_rate)
-    engine = open_engine(_network(arguments.network), arguments.engine, threads=arguments.threads)
+    engine = open_engine(arguments.network or default_network(), arguments.engine, threads=arguments.threads)
     if wanted(arguments):
         run_signals(arguments, recording, engine)
         return
@@ -102,20 +102,6 @@ def run(arguments: Namespace) -> None:
             _run_json(work, writers, log)
         else:
             _run_table(work, writers, log)
-
-
-def _network(name: str | None) -> str:
-    """Return the network to use: by default the shipped one of the highest accuracy."""
-    if name is not None:
-        return name
-    shipped = shipped_networks().values()
-    if not shipped:
-        raise ConfigError(
-            "no network is given, and none comes with this installation",
-            allowed="an ONNX file, a saved model (.safetensors) or a name that 'bacalhaunet models' lists",
-            action="pass one, for example --network network.onnx",
-        )
-    return max(shipped, key=lambda network: float(network.card["accuracy"])).name
 
 
 def _classified(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> Iterator[LabelledFrames]:

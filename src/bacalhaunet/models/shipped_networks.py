@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).with_name("shipped")
 """Where the files are."""
 
+PREFERRED = ("field", "balanced", "paper", "lite")
+"""What classifies signals by default: the network made for the air, else the most accurate of the cheap ones."""
+
 
 @dataclass(frozen=True)
 class ShippedNetwork:
@@ -75,6 +78,25 @@ def find_shipped(name: str, folder: Path | None = None) -> ShippedNetwork:
             action=suggestion(name, networks) or "'bacalhaunet models' lists all networks",
         )
     return networks[name]
+
+
+def default_network(folder: Path = FOLDER) -> str:
+    """Return the shipped network that recordings and live radio are classified with where none is named.
+
+    Raises:
+        ModelFileError: If no network comes with this installation.
+    """
+    networks = shipped_networks(folder)
+    for name in PREFERRED:
+        if name in networks:
+            return name
+    if not networks:
+        raise ModelFileError(
+            "no network is given, and none comes with this installation",
+            allowed="an ONNX file, a saved model (.safetensors) or a name that 'bacalhaunet models' lists",
+            action="pass one, for example --network network.onnx",
+        )
+    return max(networks.values(), key=lambda network: float(network.card["accuracy"])).name
 
 
 def load(name: str) -> SavedModel:
