@@ -33,10 +33,13 @@ LEFT_OUT: dict[str, tuple[str, Callable[[CompressConfig], CompressConfig]]] = {
         lambda c: replace(c, pruning=replace(c.pruning, score_aware=False)),
     ),
     "sensitivity": ("magnitude as importance", lambda c: replace(c, pruning=replace(c.pruning, criterion="magnitude"))),
-    "return": ("cut weights stay cut", lambda c: replace(c, pruning=replace(c.pruning, regrow=False))),
+    "return": (
+        "cut weights may come back where they stayed cut, or the reverse",
+        lambda c: replace(c, pruning=replace(c.pruning, regrow=not c.pruning.regrow)),
+    ),
     "schedule": ("pruned at once", lambda c: replace(c, pruning=replace(c.pruning, end=c.pruning.begin))),
 }
-"""What is left out by name: in words, and the road without it."""
+"""What is left out, or done the other way, by name: in words, and the road without it."""
 
 
 @dataclass(frozen=True)
