@@ -130,7 +130,7 @@ def test_an_interrupt_ends_it_with_a_summary_and_leaves_no_process(how):
 
 def test_the_network_is_the_first_of_the_preferred_that_is_shipped(monkeypatch):
     monkeypatch.setattr(listen, "shipped_networks", lambda: {"paper": None, "lite": None, "another": None})
-    assert listen.network_of(None) == "lite"
+    assert listen.network_of(None) == "paper"
     assert listen.network_of("mine.onnx") == "mine.onnx"
 
 

@@ -30,15 +30,15 @@ def test_a_card_without_its_files_is_an_error(tmp_path):
 
 def test_signals_are_classified_by_the_network_made_for_them_else_by_the_most_accurate(tmp_path):
     with pytest.raises(ModelFileError, match="none comes"):
-        default_network(tmp_path)
+        default_network(shipped_networks(tmp_path))
     for name, accuracy in (("accurate", 0.6), ("other", 0.5), ("lite", 0.55), ("field", 0.4)):
         (tmp_path / f"{name}.json").write_text(json.dumps({"accuracy": accuracy}))
         for suffix in (".safetensors", ".onnx"):
             (tmp_path / f"{name}{suffix}").touch()
-    assert default_network(tmp_path) == "field"
+    assert default_network(shipped_networks(tmp_path)) == "field"
     for gone, expected in (("field", "lite"), ("lite", "accurate")):
         (tmp_path / f"{gone}.json").unlink()
-        assert default_network(tmp_path) == expected
+        assert default_network(shipped_networks(tmp_path)) == expected
 
 
 def test_models_prints_one_json_list(capsys):

@@ -26,7 +26,7 @@ from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.shipped_networks import default_network
+from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 
 _SHOWN = 10
@@ -79,7 +79,8 @@ def run(arguments: Namespace) -> None:
         if not 0 < arguments.sample_rate < 1e15:
             raise ConfigError(f"the sample rate is {arguments.sample_rate}", allowed="a number above 0")
         recording = replace(recording, sample_rate=arguments.sample_rate)
-    engine = open_engine(arguments.network or default_network(), arguments.engine, threads=arguments.threads)
+    network = arguments.network or default_network(shipped_networks())
+    engine = open_engine(network, arguments.engine, threads=arguments.threads)
     if wanted(arguments):
         run_signals(arguments, recording, engine)
         return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import BacalhauNetError, ConfigError
-from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 if TYPE_CHECKING:
     from bacalhaunet.classify.front_end.settings import FrontEndSettings
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 PORT = 8073
 """Port of the page unless another is given."""
-
-PREFERRED = ("field", "lite", "balanced", "paper")
-"""Shipped networks that are taken without ``--network``, the first that is there."""
 
 _STEP_S = 0.25
 _EPILOG = (
@@ -54,7 +51,7 @@ def build(parser: ArgumentParser) -> None:
         "--network",
         type=str | None,
         default=None,
-        help=f"an ONNX file, a saved model, or a name (the first shipped of {', '.join(PREFERRED)})",
+        help="an ONNX file, a saved model, or a name (the shipped network for signals on the air)",
     )
     add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
     add(
@@ -185,22 +182,12 @@ def address_of(arguments: Namespace) -> tuple[Address, float]:
 
 
 def network_of(name: str | None) -> str:
-    """Return the network to use: the one given, or the first of ``PREFERRED`` that is shipped.
+    """Return the network to use: the one given, or the shipped one for signals.
 
     Raises:
-        ConfigError: If none is given and none of them is shipped.
+        ModelFileError: If none is given and none is shipped.
     """
-    if name is not None:
-        return name
-    shipped = shipped_networks()
-    for preferred in PREFERRED:
-        if preferred in shipped:
-            return preferred
-    raise ConfigError(
-        "no network is given, and none for signals on the air comes with this installation",
-        allowed="an ONNX file, a saved model (.safetensors) or a name that 'bacalhaunet models' lists",
-        action="pass one, for example --network network.onnx",
-    )
+    return default_network(shipped_networks()) if name is None else name
 
 
 def _check(arguments: Namespace) -> None:

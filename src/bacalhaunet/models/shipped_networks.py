@@ -80,13 +80,12 @@ def find_shipped(name: str, folder: Path | None = None) -> ShippedNetwork:
     return networks[name]
 
 
-def default_network(folder: Path = FOLDER) -> str:
-    """Return the shipped network that recordings and live radio are classified with where none is named.
+def default_network(networks: Mapping[str, ShippedNetwork]) -> str:
+    """Return the one of the shipped networks that recordings and live radio are classified with where none is named.
 
     Raises:
         ModelFileError: If no network comes with this installation.
     """
-    networks = shipped_networks(folder)
     for name in PREFERRED:
         if name in networks:
             return name
