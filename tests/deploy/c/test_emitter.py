@@ -22,6 +22,7 @@ from tests.deploy.reference_networks import reference_network
 
 QEMU = ["qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]
 SEMIHOSTING = ["-semihosting-config", "enable=on,target=native", "-kernel"]
+BOARD = HERE.parents[2] / "examples" / "microcontroller"
 CORTEX_M4 = ["-std=c99", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
 
 
@@ -95,24 +96,22 @@ def test_the_self_test_notices_a_changed_weight(tmp_path):
 def test_a_cortex_m4_computes_the_same_within_20_kb_of_flash_and_4_kb_of_memory(tmp_path):
     need("arm-none-eabi-gcc", "qemu-system-arm")
     emission = emit_c(submitted(), tmp_path, name="net")
-    board = HERE / "cortex_m4"
     run("arm-none-eabi-gcc", *CORTEX_M4, *WARNINGS, "-Os", "-c", "net.c", cwd=tmp_path)
     text, data, bss = map(int, run("arm-none-eabi-size", "net.o", cwd=tmp_path).splitlines()[1].split()[:3])
     assert text + data < 20_000
     assert emission.state_bytes + bss < 4096
     assert text - emission.table_bytes < 2300  # what the README says of the code, labels included
-    run("arm-none-eabi-gcc", *CORTEX_M4, "-O2", "--specs=rdimon.specs", "-nostartfiles", "-T", board / "board.ld",
-        board / "startup.c", "net.c", "net_selftest.c", "-o", "selftest.elf", cwd=tmp_path)  # fmt: skip
+    run("arm-none-eabi-gcc", *CORTEX_M4, "-O2", "--specs=rdimon.specs", "-nostartfiles", "-T", BOARD / "board.ld",
+        BOARD / "startup.c", "net.c", "net_selftest.c", "-o", "selftest.elf", cwd=tmp_path)  # fmt: skip
     assert "all values equal" in run(*QEMU, *SEMIHOSTING, "selftest.elf", cwd=tmp_path)
 
 
 def test_the_instructions_of_a_frame_are_counted_on_a_cortex_m4(tmp_path):
     need("arm-none-eabi-gcc", "qemu-system-arm")
     emit_c(submitted(), tmp_path, name="net")
-    board = HERE / "cortex_m4"
-    (tmp_path / "count.c").write_text(rename((board / "count.c").read_text(), "net"))
+    (tmp_path / "count.c").write_text(rename((HERE / "count.c").read_text(), "net"))
     run("arm-none-eabi-gcc", *CORTEX_M4, "-O2", "--specs=rdimon.specs", "-nostartfiles", "-I.", "-T",
-        board / "board.ld", board / "startup.c", "net.c", "count.c", "-o", "count.elf", cwd=tmp_path)  # fmt: skip
+        BOARD / "board.ld", BOARD / "startup.c", "net.c", "count.c", "-o", "count.elf", cwd=tmp_path)  # fmt: skip
     counted = run(*QEMU, "-icount", "shift=0,align=off,sleep=off", *SEMIHOSTING, "count.elf", cwd=tmp_path)
     instructions = int(re.search(r"(\d+) instructions", counted)[1])
     assert 1_000_000 < instructions < 14_000_000
