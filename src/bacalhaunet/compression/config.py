@@ -59,7 +59,7 @@ class CompressConfig:
         prune_epochs: Epochs of a pruning, fine-tuning included.
         norm_batches: Training batches that BatchNorm statistics are estimated on in the end; 0 leaves them.
         distillation: A teacher for all trainings; None learns from the labels alone.
-        optimizer: Adam and its schedule, for every training.
+        optimizer: The optimizer and its schedule, for every training.
         data: Where frames come from.
         batch_size: Frames of a batch.
         seed: Decides frames and drawn weights. Every training of the road has its own frames.

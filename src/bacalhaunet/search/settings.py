@@ -37,7 +37,7 @@ class SearchConfig:
         prune_by: How weights are pruned: ``magnitude``, the smallest of all layers at once; ``score``, while
             fine-tuning, those of least importance for what they cost, to the score that the pruned share stands for.
         halving: When a trial is stopped early.
-        optimizer: Adam and its schedule.
+        optimizer: The optimizer and its schedule.
         data: Where frames come from. All trials train on the same and are compared on the same validation frames.
         batch_size: Frames of a batch.
         seed: Decides what is chosen, initial weights and frames. One worker with the same seed runs the same trials.

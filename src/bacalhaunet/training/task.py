@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.training.config import OptimizerConfig
+from bacalhaunet.training.optimizers import configured_optimizer
 from bacalhaunet.training.schedule import schedule_factor
 
 Loss = Callable[[Tensor, Batch], Tensor]
@@ -28,7 +29,7 @@ class ClassificationTask(LightningModule):
 
     Args:
         network: Maps frames (batch, 2, length) to logits (batch, classes).
-        optimizer: Adam's settings.
+        optimizer: The optimizer's settings.
         steps_per_epoch: Steps of an epoch.
         epochs: Epochs of the run.
         classes: Number of classes.
@@ -71,8 +72,7 @@ class ClassificationTask(LightningModule):
         self.log("validation_accuracy", self.accuracy, prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam, with its learning rate scheduled step by step."""
-        settings = self.settings
-        adam = torch.optim.Adam(self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(adam, self.factor)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        """The configured optimizer, with its learning rates scheduled step by step."""
+        optimizer = configured_optimizer(self.network, self.settings)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
