@@ -92,12 +92,22 @@ def test_a_schedule_changes_both_learning_rates():
     assert all(group["lr"] > 0 for group in optimizer.param_groups)
 
 
-def test_weight_decay_shrinks_matrices_apart_from_the_gradient():
-    layer = torch.nn.Linear(8, 8, bias=False)
-    before = layer.weight.detach().clone()
-    layer.weight.grad = torch.zeros(8, 8)
-    MuonAndAdam(layer, 0.001, 0.1, weight_decay=0.5).step()
-    torch.testing.assert_close(layer.weight.detach(), before * (1 - 0.1 * 0.5))
+@pytest.mark.parametrize("kind", ["adam", "muon"])
+def test_weight_decay_is_a_penalty_in_the_gradient(kind):
+    config = OptimizerConfig(0.01, kind=kind, weight_decay=0.5)
+    moved = []
+    for penalized_by_hand in (False, True):
+        torch.manual_seed(5)
+        layer = torch.nn.Linear(8, 8)
+        weights = list(layer.parameters())
+        for number, weight in enumerate(weights):
+            drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
+            weight.grad = drawn + 0.5 * weight.detach() if penalized_by_hand else drawn
+        settings = OptimizerConfig(0.01, kind=kind) if penalized_by_hand else config
+        configured_optimizer(layer, settings).step()
+        moved.append([weight.detach().clone() for weight in weights])
+    for once, by_hand in zip(*moved, strict=True):
+        torch.testing.assert_close(once, by_hand)
 
 
 def test_adam_is_the_default():

@@ -47,8 +47,7 @@ class OptimizerConfig:
 
     Attributes:
         learning_rate: Peak learning rate of Adam; 0.01 in the BacalhauNet report.
-        weight_decay: L2 penalty added to the gradient (the report's lambda), as torch's Adam does it. Muon's matrices
-            decay decoupled from the gradient.
+        weight_decay: L2 penalty added to the gradient (the report's lambda), as torch's Adam does it.
         schedule: ``warm-restarts``: cosine annealing with warm restarts, the report's; ``one-cycle``: a linear
             warm-up over the first 5 % of the steps, then one cosine to 0, which gives more in a fixed budget.
         period_epochs: Epochs between two warm restarts; 5 in the report.

@@ -15,7 +15,8 @@ from bacalhaunet.training.config import OptimizerConfig
 class MuonAndAdam(Optimizer):
     """Muon for every weight of two or more dimensions, Adam for biases, normalizations and quantizers' thresholds.
 
-        M <- 0.95 M + 0.05 G,  W <- W - lr (0.2 sqrt(max(rows, columns)) UV^T + decay W),  USV^T = 0.05 G + 0.95 M
+        G <- dL/dW + decay W,  M <- 0.95 M + 0.05 G,
+        W <- W - 0.2 lr sqrt(max(rows, columns)) UV^T  with  USV^T = 0.05 G + 0.95 M
 
     A convolution's weight (outputs, inputs, taps) is the matrix (outputs, inputs x taps). The orthogonal factor makes a
     step change all directions alike, so that the filters of a layer become different from each other early; the factor
@@ -25,8 +26,7 @@ class MuonAndAdam(Optimizer):
         network: Whose parameters are trained.
         learning_rate: Of Adam.
         matrix_learning_rate: Of Muon.
-        weight_decay: Decoupled for matrices, ``matrix_learning_rate * weight_decay`` of each a step; an L2 penalty for
-            the rest.
+        weight_decay: L2 penalty added to every gradient, as torch's Adam adds it.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the step's size is that of
     Liu et al., "Muon is scalable for LLM training", 2025, section 2.2. Both as ``torch.optim.Muon`` computes them.
@@ -43,14 +43,16 @@ class MuonAndAdam(Optimizer):
         groups: list[dict[str, Any]] = []
         self._inner: dict[str, Optimizer] = {}
         if self._matrices:
+            # Its own decay is decoupled from the gradient; the report's is a penalty.
             self._inner["muon"] = Muon(
-                self._views, matrix_learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+                self._views, matrix_learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
             )
             groups.append({"params": self._matrices, "lr": matrix_learning_rate})
         if rest:
             self._inner["adam"] = Adam(rest, learning_rate, weight_decay=weight_decay)
             groups.append({"params": rest, "lr": learning_rate})
         super().__init__(groups, {"lr": learning_rate})
+        self._weight_decay = weight_decay
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -60,7 +62,9 @@ class MuonAndAdam(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for view, weight in zip(self._views, self._matrices, strict=True):
-            view.grad = None if weight.grad is None else weight.grad.reshape(view.shape)
+            view.grad = None
+            if weight.grad is not None:
+                view.grad = torch.add(weight.grad.reshape(view.shape), view, alpha=self._weight_decay)
         for inner, group in zip(self._inner.values(), self.param_groups, strict=True):
             inner.param_groups[0]["lr"] = group["lr"]
             inner.step()
