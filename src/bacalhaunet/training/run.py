@@ -34,13 +34,18 @@ class TrainedRun:
 
 
 def resolved(config: TrainConfig) -> str:
-    """Return every setting of ``config`` as YAML, defaults included; a section that came later only if it is used."""
+    """Return every setting of ``config`` as YAML, defaults included; settings that came later only if they are used.
+
+    So a folder that was begun before there were teachers or Muon can be gone on with.
+    """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "run")
     namespace = parser.parse_object({"run": _plain(config)})
     values = yaml.safe_load(parser.dump(namespace, skip_none=False))["run"]
-    if values["distillation"] is None:  # folders begun before there were teachers can be gone on with
+    if values["distillation"] is None:
         del values["distillation"]
+    if values["optimizer"]["kind"] == "adam":
+        del values["optimizer"]["kind"], values["optimizer"]["matrix_learning_rate"]
     text: str = yaml.safe_dump(values, sort_keys=False)
     return text
 

@@ -22,6 +22,7 @@ TINY = TableBudget(
     batch_size=64,
     initial_batch_size=32,
     schedule="one-cycle",
+    optimizer="muon",
     validation_per_cell=1,
     test_per_cell=1,
     spread_per_cell=4,

@@ -30,7 +30,8 @@ from bacalhaunet.training.fit import fit
 from bacalhaunet.training.start import fresh_network
 from bacalhaunet.training.task import cross_entropy
 
-LEARNING_RATE = 0.01
+LEARNING_RATE, MATRIX_LEARNING_RATE = 0.01, 0.05
+"""Peak learning rates of Adam, the report's, and of Muon."""
 
 PART_BATCHES = 16
 """Batches of test frames between two points a measurement can go on from."""
@@ -191,8 +192,15 @@ class Jobs:
             frames, epochs = budget.tune_frames, budget.tune_epochs
         elif job.initial:
             frames, batch_size = budget.initial_frames, budget.initial_batch_size
+        optimizer = OptimizerConfig(
+            LEARNING_RATE,
+            job.weight_decay,
+            budget.schedule,
+            kind="adam" if job.tune else budget.optimizer,
+            matrix_learning_rate=MATRIX_LEARNING_RATE,
+        )
         return TrainConfig(
-            optimizer=OptimizerConfig(LEARNING_RATE, job.weight_decay, budget.schedule),
+            optimizer=optimizer,
             data=self.frames.data_config(frames // epochs),
             epochs=epochs,
             batch_size=batch_size,

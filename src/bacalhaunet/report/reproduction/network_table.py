@@ -11,8 +11,8 @@ from typing import Any
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import wording
 from bacalhaunet.report.markdown import table
-from bacalhaunet.report.reproduction.jobs import LEARNING_RATE, Jobs, Trained
-from bacalhaunet.report.reproduction.table_budgets import PAPER_FRAMES
+from bacalhaunet.report.reproduction.jobs import LEARNING_RATE, MATRIX_LEARNING_RATE, Jobs, Trained
+from bacalhaunet.report.reproduction.table_budgets import PAPER_FRAMES, TableBudget
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def protocol(jobs: Jobs, frames: int | None = None, batch_size: int | None = Non
         "data": jobs.frames.description,
         "frames of each training": f"{frames:,} in {budget.train_epochs} epochs{fewer}",
         "frames of each fine-tuning": f"{budget.tune_frames:,} in {budget.tune_epochs} epochs",
-        "optimizer": f"Adam at {LEARNING_RATE}, batches of {batch_size or budget.batch_size}, {schedule}",
+        "optimizer": f"{_optimizer(budget)}, batches of {batch_size or budget.batch_size}, {schedule}",
         "training SNRs": "-6 dB and more",
         "choices": f"on {sum(len(b.labels) for b in jobs.frames.validation):,} validation frames of all SNRs",
         "accuracy": f"on test frames of all 26 SNRs, {budget.test_per_cell} of each cell at most, gone through once; "
@@ -189,3 +189,13 @@ def protocol(jobs: Jobs, frames: int | None = None, batch_size: int | None = Non
         "paper's accuracies": f"on the real data; ours on {'the twin' if setting.data is None else 'the file'}",
         "seed": str(setting.seed),
     }
+
+
+def _optimizer(budget: TableBudget) -> str:
+    adam = f"Adam at {LEARNING_RATE}"
+    if budget.optimizer == "adam":
+        return adam
+    return (
+        f"Muon at {MATRIX_LEARNING_RATE} with {adam} from scratch, which needs several times fewer frames than the "
+        f"report's Adam; {adam} in fine-tunings"
+    )

@@ -26,6 +26,8 @@ class TableBudget:
         batch_size: Frames of a batch.
         initial_batch_size: Frames of a batch in the initial experiments.
         schedule: The learning rate's schedule, as in ``OptimizerConfig``.
+        optimizer: Of trainings from scratch: Muon where frames are few, since it needs several times fewer.
+            Fine-tunings after pruning are always Adam's, whose lambda is the report's.
         validation_per_cell: Frames of each modulation and SNR that choices are made on.
         test_per_cell: Frames of each modulation and SNR that accuracies are measured on.
         spread_per_cell: Frames of each modulation whose samples figure 2 looks at.
@@ -43,6 +45,7 @@ class TableBudget:
     batch_size: int
     initial_batch_size: int
     schedule: Literal["warm-restarts", "one-cycle"]
+    optimizer: Literal["adam", "muon"]
     validation_per_cell: int
     test_per_cell: int
     spread_per_cell: int
@@ -64,6 +67,7 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             batch_size=128,
             initial_batch_size=64,
             schedule="one-cycle",
+            optimizer="muon",
             validation_per_cell=2,
             test_per_cell=8,
             spread_per_cell=64,
@@ -78,9 +82,10 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             tune_frames=40_960,
             tune_epochs=4,
             initial_frames=32_768,
-            batch_size=512,
+            batch_size=256,
             initial_batch_size=128,
             schedule="one-cycle",
+            optimizer="muon",
             validation_per_cell=10,
             test_per_cell=410,
             spread_per_cell=256,
@@ -98,6 +103,7 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             batch_size=1024,
             initial_batch_size=1024,
             schedule="warm-restarts",
+            optimizer="adam",
             validation_per_cell=40,
             test_per_cell=410,
             spread_per_cell=1024,
