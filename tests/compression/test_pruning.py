@@ -1,9 +1,12 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks, prunable_weights
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.training.optimizers import MuonAndAdam
 
 
 @pytest.fixture
@@ -70,3 +73,25 @@ def test_pruned_weights_stay_zero_under_adam_with_momentum(network):
         assert moved  # without the callback they would not stay
         keeper.on_train_batch_end(None, module, None, None, 0)
         assert all(bool((prunable_weights(network)[n][~m] == 0).all()) for n, m in masks.items())
+
+
+def test_a_muon_step_of_kept_weights_does_not_depend_on_pruned_ones(network):
+    masks = magnitude_masks(network, 0.1)
+    apply_masks(network, masks)
+    start = copy.deepcopy(network.state_dict())
+    kept = []
+    for junk in (0.0, 100.0):  # what the gradient is where weights are pruned
+        network.load_state_dict(start)
+        module = nn.Module()
+        module.network = network
+        keeper = KeepZeros(masks)
+        for name, weight in prunable_weights(network).items():
+            drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+            weight.grad = torch.where(masks[name], drawn, junk)
+        keeper.on_before_optimizer_step(None, module, None)
+        MuonAndAdam(network, 0.01, 0.02, weight_decay=0.1).step()
+        keeper.on_train_batch_end(None, module, None, None, 0)
+        kept.append({name: weight.detach().clone() for name, weight in prunable_weights(network).items()})
+    for name, mask in masks.items():
+        assert torch.equal(kept[0][name], kept[1][name])
+        assert not torch.equal(kept[0][name][mask], start[name][mask])

@@ -69,9 +69,10 @@ def density(network: nn.Module) -> float:
 
 
 class KeepZeros(Callback):
-    """Set masked-out weights back to zero after every optimizer step.
+    """Give the optimizer the gradients of kept weights only, and set the others back to zero after every step.
 
-    Adam's moments would otherwise bring a pruned weight back. Place it before callbacks that save weights.
+    Adam's moments and the penalty's gradient would otherwise bring a pruned weight back; Muon's step, which depends on
+    a layer's whole gradient, would follow that of pruned weights too. Place it before callbacks that save weights.
     """
 
     def __init__(self, masks: Masks) -> None:
@@ -80,6 +81,14 @@ class KeepZeros(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune before the first step."""
         apply_masks(self._network(pl_module), self.masks)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        """Take pruned weights' gradients away."""
+        weights = prunable_weights(self._network(pl_module))
+        for name, mask in self.masks.items():
+            gradient = weights[name].grad
+            if gradient is not None:
+                gradient.mul_(mask.to(gradient.device))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

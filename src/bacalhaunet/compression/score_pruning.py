@@ -138,14 +138,15 @@ class ScorePruning(Callback):
                 kept[name] = kept[name].to(layer.weight.device)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Take note of the gradients, those of cut weights too."""
-        if self.frozen:
-            return
+        """Take note of the gradients, those of cut weights too, then leave the optimizer those of kept ones."""
         for name, layer in self._layers(pl_module).items():
             gradient = layer.weight.grad
-            if gradient is not None:
+            if gradient is None:
+                continue
+            if not self.frozen:
                 self.means[name].lerp_(gradient, 1 - GRADIENT_MEMORY)
                 self.squares[name].mul_(GRADIENT_MEMORY).addcmul_(gradient, gradient, value=1 - GRADIENT_MEMORY)
+            gradient.mul_(self.masks[name])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
