@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = ("training.c", "separable.c", "separable_backward.c")
-HEADERS = ("rows.h", "depthwise.h", "separable.h")
+LAYERS = ("depthwise.c", "pointwise.c", "normalization.c", "quantization.c", "pooling.c")
+SOURCES = (*LAYERS, "separable.c", "separable_backward.c")
+HEADERS = ("rows.h", "parts.h", "depthwise.h", "separable.h")
 SWITCH = "BACALHAUNET_NATIVE_TRAINING"
 """Environment variable; 0 keeps the kernels out and trains with torch alone, which computes the same."""
 
