@@ -14,7 +14,7 @@ from bacalhaunet.deploy.native.forms16 import Form16, find_form16, find_signed16
 from bacalhaunet.deploy.native.layout import Arena, Rows, place_tensors
 from bacalhaunet.deploy.native.tables import CONV16_TWO, FormKind, Kind, NativeTables, Pattern, pack_halves
 from bacalhaunet.deploy.native.taps import EntryMaker, Tap, largest_byte, largest_factor, split_taps, taps_of, zero_sum
-from bacalhaunet.deploy.native.vectors import add_vector_layer, round_numbers
+from bacalhaunet.deploy.native.vectors import add_vector_layer, linear_form, round_numbers
 from bacalhaunet.errors import UnsupportedOperationError
 
 
@@ -248,7 +248,7 @@ class _Planner:
         low, high = layer.acc_low[:, channels], layer.acc_high[:, channels]
         if not whole or not output.vector or low.min(initial=0) < -32768 or high.max(initial=0) > 32767:
             return False
-        if not round_numbers(program, layer, output, self.tables, dry=True):
+        if linear_form(layer, output.channels) is None:
             return False
         self.fused.add(layer.output)
         table = byte_table(program, self.placed, after.output, number + 2)

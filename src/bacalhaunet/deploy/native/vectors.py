@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from bacalhaunet.deploy.integer.program import Conv, Program, Thresholds
@@ -20,7 +22,7 @@ def add_vector_layer(
     """Add the steps of a layer of output length 1; False if its rounding needs thresholds."""
     last = layer.output == program.output
     channels = np.arange(program.classes) if last else placed[layer.output].channels
-    if not last and not round_numbers(program, layer, placed[layer.output], tables, dry=True):
+    if not last and linear_form(layer, channels) is None:
         return False
     if not last and _rescale(program, layer, placed, tables):
         return True
@@ -111,13 +113,44 @@ def _side_by_side(source: Rows, length: int, tables: NativeTables, arena: Arena)
     return base
 
 
+@dataclass(frozen=True)
+class LinearForm:
+    """How sums of a layer become bytes, channel by channel: ``(multiplier . sums + offset) >> shift``, then clipped.
+
+    Attributes:
+        base: The smallest value.
+        high: The largest value less the smallest.
+        offset, shift: Of each channel.
+        multiplier: Of each accumulator (row) and channel (column).
+    """
+
+    base: int
+    high: int
+    offset: np.ndarray
+    shift: np.ndarray
+    multiplier: np.ndarray
+
+
+def linear_form(layer: Conv, channels: np.ndarray) -> LinearForm | None:
+    """Return the rounding of a layer's channels; None if some channel has no linear form or is not rounded at all."""
+    form = layer.requantizer
+    if isinstance(form, Thresholds):
+        if not np.all(form.linear.exact[channels] | ~layer.computed[channels]):
+            return None
+        parts = form.linear.offset[channels], form.linear.shift[channels], form.linear.multiplier[channels][None]
+        return LinearForm(form.base, form.values.shape[1], *parts)
+    if form.low is None or form.high is None:
+        return None
+    shift = np.full(len(channels), form.shift)
+    return LinearForm(form.low, form.high - form.low, form.offset[channels], shift, form.multiplier[:, channels])
+
+
 def round_numbers(
     program: Program,
     layer: Conv,
     output: Rows,
     tables: NativeTables,
     *,
-    dry: bool = False,
     source: Rows | None = None,
     table: list[int] | None = None,
     place: int = 0,
@@ -129,52 +162,28 @@ def round_numbers(
         layer: The layer whose sums they are.
         output: The vector.
         tables: Where the step goes.
-        dry: Only say whether it can be done.
         source: The vector whose bytes, times the layer's one weight each, are the sums; None: they are there.
         table: What the rounded bytes become, if they do not stay.
         place: Where these go.
     """
-    channels, form = output.channels, layer.requantizer
-    still = ~layer.computed[channels]
-    if isinstance(form, Thresholds):
-        if not np.all(form.linear.exact[channels] | still):
-            return False
-        base, high = form.base, form.values.shape[1]
-        offset, shift = form.linear.offset[channels], form.linear.shift[channels]
-        multiplier = form.linear.multiplier[channels][None]
-    else:
-        if form.low is None or form.high is None:
-            return False
-        base, high = form.low, form.high - form.low
-        offset, shift = form.offset[channels], np.full(len(channels), form.shift)
-        multiplier = form.multiplier[:, channels]
-    if dry:
-        return True
-    # Channels that never change ignore their sum; a code is a value minus the smallest one.
-    constant = program.tensors[layer.output].low[channels]
-    multiplier = np.where(still, 0, multiplier)
-    offset = np.where(still, constant, offset - (np.int64(base) << shift)) - np.where(still, base, 0)
-    shift = np.where(still, 0, shift)
-    if source is not None:
-        weight = layer.weights[0][channels, 0, 0]
-        offset = offset - multiplier[0] * weight * source.zero
-        multiplier = multiplier * weight
-    worst = np.maximum(np.abs(layer.acc_low), np.abs(layer.acc_high))[:, channels]
-    worst = np.maximum(worst, 255) if source is not None else worst
-    reach = (np.abs(multiplier) * worst).sum(axis=0) + np.abs(offset)
-    narrow = layer.accumulators == 1 and bool(np.all(reach <= _INT32))
+    channels = output.channels
+    form = linear_form(layer, channels)
+    if form is None:
+        return False
+    form = _of_codes(form, layer, channels, program.tensors[layer.output].low[channels], source)
+    narrow = _fits_32_bits(form, layer, channels, source)
     extra = len(tables.numbers)
     if narrow:
-        tables.numbers.extend(int(v) for v in (*offset, *shift, *multiplier[0]))
+        tables.numbers.extend(int(v) for v in (*form.offset, *form.shift, *form.multiplier[0]))
     first = len(tables.wides)
-    tables.wides.extend(int(v) for v in (*offset, *shift, *multiplier.ravel()))
+    tables.wides.extend(int(v) for v in (*form.offset, *form.shift, *form.multiplier.ravel()))
     looked_up = len(tables.numbers)
     tables.numbers.extend(table or ())
     tables.add_step(
         Kind.ROUND,
         channels=len(channels),
         first=first,
-        high=high,
+        high=form.high,
         output=place if table else int(output.offset[channels[0]]) if len(channels) else 0,
         pad=looked_up,
         groups=layer.accumulators,
@@ -183,3 +192,26 @@ def round_numbers(
         source=int(source.offset[channels[0]]) if source is not None and len(channels) else 0,
     )
     return True
+
+
+def _of_codes(
+    form: LinearForm, layer: Conv, channels: np.ndarray, constant: np.ndarray, source: Rows | None
+) -> LinearForm:
+    """Return the form that gives codes, a value minus the smallest one, from sums or from the bytes of ``source``."""
+    still = ~layer.computed[channels]  # channels that never change ignore their sum
+    multiplier = np.where(still, 0, form.multiplier)
+    moved = form.offset - (np.int64(form.base) << form.shift)
+    offset = np.where(still, constant, moved) - np.where(still, form.base, 0)
+    if source is not None:
+        weight = layer.weights[0][channels, 0, 0]
+        offset = offset - multiplier[0] * weight * source.zero
+        multiplier = multiplier * weight
+    return replace(form, offset=offset, shift=np.where(still, 0, form.shift), multiplier=multiplier)
+
+
+def _fits_32_bits(form: LinearForm, layer: Conv, channels: np.ndarray, source: Rows | None) -> bool:
+    """Say whether no step of the rounding leaves 32 bits."""
+    worst = np.maximum(np.abs(layer.acc_low), np.abs(layer.acc_high))[:, channels]
+    worst = np.maximum(worst, 255) if source is not None else worst
+    reach = (np.abs(form.multiplier) * worst).sum(axis=0) + np.abs(form.offset)
+    return layer.accumulators == 1 and bool(np.all(reach <= _INT32))
