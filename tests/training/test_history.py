@@ -3,7 +3,7 @@ import pytest
 pytest.importorskip("lightning")
 
 from bacalhaunet.compression.iterative import PruneStep, prune
-from bacalhaunet.errors import ModelFileError
+from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.blocks import SeparableBlock
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
@@ -47,6 +47,18 @@ def test_the_frames_of_all_stages_add_up(runs):
     assert [stage["config"]["seed"] for stage in stages] == [1, 2, 1]
     assert stages[2]["step"] == {"weight_decay": 1e-4, "min_abs_weight": 0.01}
     assert NetworkSpec.from_dict(stages[0]["spec"]) == TINY
+
+
+def test_pruning_with_a_scale_prunes_by_it_and_tells_it(runs, tmp_path):
+    step = [PruneStep(0.0, 0.3)]
+    densities = {}
+    for rms in (0.3, 1.0):
+        [pruned] = prune(config(runs["six"]), step, tmp_path / f"rms-{rms}", weight_rms=rms)
+        densities[rms] = pruned.density
+        assert history_of(pruned.model)[-1]["weight_rms"] == rms
+    assert densities[0.3] < densities[1.0]
+    with pytest.raises(ConfigError, match="weight_rms is 0"):
+        next(prune(config(runs["six"]), step, tmp_path / "none", weight_rms=0.0))
 
 
 def test_a_model_that_tells_nothing_has_the_history_of_its_folders(runs):

@@ -32,6 +32,12 @@ def build(parser: ArgumentParser) -> None:
         default=steps,
         help="weight_decay:min_abs_weight of each step (default: the report's)",
     )
+    parser.add_argument(
+        "--weight_rms",
+        type=float | None,
+        help="root mean square that the weights of normalized layers are brought to first; the network computes the "
+        "same, and thresholds mean the same whatever its training left (default: leave them)",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 
 
@@ -40,8 +46,9 @@ def run(arguments: Namespace) -> None:
     values = arguments.clone()
     output, steps = Path(values.pop("output")), [_step(text) for text in values.pop("steps")]
     values.pop("config", None)
+    weight_rms = values.pop("weight_rms")
     config = instantiate(values)
-    for number, pruned in enumerate(prune(config, steps, output), 1):
+    for number, pruned in enumerate(prune(config, steps, output, weight_rms=weight_rms), 1):
         print(
             f"step {number}: {pruned.model}: density {100 * pruned.density:.1f} %, "
             f"validation accuracy {100 * pruned.result.validation_accuracy:.2f} %"

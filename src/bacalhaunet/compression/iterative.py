@@ -10,6 +10,7 @@ import yaml
 from torch import nn
 
 from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
+from bacalhaunet.compression.weight_scale import rescale_weights
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.training.config import TrainConfig
@@ -91,7 +92,12 @@ class PrunedRun:
 
 
 def prune(
-    config: TrainConfig, steps: Sequence[PruneStep], folder: Path, *, data: TrainingData | None = None
+    config: TrainConfig,
+    steps: Sequence[PruneStep],
+    folder: Path,
+    *,
+    weight_rms: float | None = None,
+    data: TrainingData | None = None,
 ) -> Iterator[PrunedRun]:
     """Prune the network ``config`` names by one step after another, and yield what each left.
 
@@ -102,25 +108,38 @@ def prune(
         config: The network and the settings of every fine-tuning.
         steps: lambda and epsilon of each iteration.
         folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
+        weight_rms: What ``rescale_weights`` brings the weights to before the first step, so that epsilon means the same
+            for every network; None leaves them.
         data: Frames, if they are open already; else those ``config`` names.
 
     Raises:
-        ConfigError: If there is no step, the folder was begun with other settings, or a step removes a whole layer.
+        ConfigError: If there is no step, ``weight_rms`` is not above 0, the folder was begun with other settings, or a
+            step removes a whole layer.
     """
     if not steps:
         raise ConfigError(
             "there is no pruning step", allowed="one or more", action="leave --steps out for the report's"
         )
+    if weight_rms is not None and not weight_rms > 0:
+        raise ConfigError(f"weight_rms is {weight_rms}", allowed="above 0, or null to leave the weights")
     settings = resolved(config)
-    claim_folder(folder, settings + yaml.safe_dump({"steps": [asdict(step) for step in steps]}))
+    own: dict[str, object] = {"steps": [asdict(step) for step in steps]}
+    if weight_rms is not None:
+        own["weight_rms"] = weight_rms
+    claim_folder(folder, settings + yaml.safe_dump(own))
     data = data or training_data(config)
     stages = earlier_stages(config.network)
     spec, network = start_network(config, data)
+    if weight_rms is not None:
+        rescale_weights(network, weight_rms)
     for number, step in enumerate(steps, 1):
         step_folder = folder / f"step-{number}"
         result = prune_step(network, step, data, config, step_folder, f"pruning step {number} of {len(steps)}")
         accuracy, curve = result.validation_accuracy, result.curve
-        stages.append(stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step)))
+        told_too = {"weight_rms": weight_rms} if weight_rms is not None and number == 1 else {}
+        stages.append(
+            stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **told_too)
+        )
         metrics = {
             "validation_accuracy": accuracy,
             "validation_frames": sum(len(batch.labels) for batch in data.validation),
