@@ -76,7 +76,7 @@ def networks() -> list[dict[str, Any]]:
                 "score": report.score,
                 "bit_ops": report.bit_ops,
                 "bit_mem": report.bit_mem,
-                "accuracy": entry.figures[0].accuracy,
+                "accuracy": entry.figures[0].accuracy if entry.figures else None,
                 "interval": None,
                 "profile": None,
                 "frames_seen": None,

@@ -37,6 +37,16 @@ def print_entry(entry: CatalogEntry, console: Console, *, as_json: bool) -> None
         print(json.dumps({"name": entry.name, "summary": entry.summary, "spec": entry.spec.to_dict()}))
         return
     console.print(f"[bold]{entry.name}[/bold]: {entry.summary}; a specification without weights\n")
+    if entry.figures:
+        console.print(_published(entry))
+    blocks = _titled("blocks", ("kind", "kernel", "stride", "channels"))
+    for block in entry.spec.to_dict()["blocks"]:
+        blocks.add_row(*(str(block[key]) for key in ("kind", "kernel", "stride", "channels")))
+    console.print(blocks)
+    console.print(f"'bacalhaunet models {entry.name} --json' prints the whole specification.")
+
+
+def _published(entry: CatalogEntry) -> Table:
     table = Table("published", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("accuracy", "score"):
         table.add_column(heading, justify="right")
@@ -44,12 +54,7 @@ def print_entry(entry: CatalogEntry, console: Console, *, as_json: bool) -> None
     for figure in entry.figures:
         accuracy = "" if figure.accuracy is None else f"{100 * figure.accuracy:.2f} %"
         table.add_row(figure.representation, accuracy, f"{figure.score:g}", figure.source)
-    console.print(table)
-    blocks = _titled("blocks", ("kind", "kernel", "stride", "channels"))
-    for block in entry.spec.to_dict()["blocks"]:
-        blocks.add_row(*(str(block[key]) for key in ("kind", "kernel", "stride", "channels")))
-    console.print(blocks)
-    console.print(f"'bacalhaunet models {entry.name} --json' prints the whole specification.")
+    return table
 
 
 def bar(share: float) -> str:
