@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bacalhaunet.radio.modulations import SNRS_DB  # noqa: E402
+from bacalhaunet.radio.modulations import NAMES, SNRS_DB  # noqa: E402
 from bacalhaunet.training.config import DataConfig, TrainConfig  # noqa: E402
 from bacalhaunet.training.run_data import training_data  # noqa: E402
 from tests.data.radioml_files import write  # noqa: E402
@@ -38,7 +38,7 @@ def test_validation_takes_as_many_of_each_cell_as_asked(file):
         [
             (int(label), float(snr))
             for batch in data_of(file, **asked).validation
-            for label, snr in zip(*batch[1:], strict=True)
+            for label, snr in zip(batch.labels, batch.snrs_db, strict=True)
         ]
         for asked in ({}, {"validation_frames_per_cell": 2})
     )
@@ -49,3 +49,9 @@ def test_validation_takes_as_many_of_each_cell_as_asked(file):
 
 def test_validation_asks_for_no_more_than_there_is(file):
     assert sum(len(batch.labels) for batch in data_of(file, validation_frames_per_cell=99).validation) == CELLS * 3
+
+
+def test_a_file_of_some_classes_keeps_their_numbers_among_all(file):
+    data = data_of(file)
+    assert data.names == NAMES
+    assert set(data.source.batch(0).labels.tolist()) == {3, 4}

@@ -38,7 +38,7 @@ def first_batches(batches: Iterable[Batch], frames: int) -> list[Batch]:
         left = frames - sum(len(b.labels) for b in found)
         if left <= 0:
             break
-        found.append(Batch(*(tensor[:left] for tensor in batch)))
+        found.append(batch.part(slice(left)))
     return found
 
 

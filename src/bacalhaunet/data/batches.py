@@ -27,11 +27,18 @@ class Batch(NamedTuple):
         frames: float32 (batch, 2, length), I then Q.
         labels: int64 (batch,), class numbers.
         snrs_db: float32 (batch,), SNR labels in dB.
+        rows: int64 (batch,), numbers of the frames in their file; None for frames of no file.
     """
 
     frames: Tensor
     labels: Tensor
     snrs_db: Tensor
+    rows: Tensor | None = None
+
+    def part(self, chosen: slice) -> Batch:
+        """Return some of the rows."""
+        rows = None if self.rows is None else self.rows[chosen]
+        return Batch(self.frames[chosen], self.labels[chosen], self.snrs_db[chosen], rows)
 
 
 class GeneratedBatches:
@@ -135,4 +142,5 @@ class FileBatches:
 def read_batch(file: RadioMLFile, indices: Indices) -> Batch:
     """Read frames of a file as tensors."""
     frames, labels, snrs_db = file.read(indices)
-    return Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.from_numpy(snrs_db))
+    rows = torch.from_numpy(np.asarray(indices, dtype=np.int64))
+    return Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.from_numpy(snrs_db), rows)

@@ -80,8 +80,7 @@ class ShareOfBatches:
             return smaller.batch(number * share.processes + share.rank)
         if isinstance(source, FileBatches):
             return read_batch(source.file, source.contents(number)[self.rows])
-        whole = source.batch(number)
-        return Batch(*(tensor[self.rows] for tensor in whole))
+        return source.batch(number).part(self.rows)
 
 
 class _SharedBatchNorm(BatchNorm):

@@ -98,7 +98,7 @@ def fit(
         steps_per_epoch=len(batches),
         epochs=config.epochs,
         classes=classes,
-        loss=loss or configured_loss(config.distillation, classes),
+        loss=loss or _loss(config, classes, batches),
     )
     progress = ProgressLines(title, config.batch_size)
     share = own_share()
@@ -117,6 +117,13 @@ def fit(
         seconds=curve.seconds,
         curve=tuple(curve.points),
     )
+
+
+def _loss(config: TrainConfig, classes: int, batches: ResumableBatches) -> Loss:
+    # Processes that share a training, and GPUs, ask the teacher themselves.
+    alone_on_cpu = own_share().processes == 1 and (config.accelerator == "cpu" or not torch.cuda.is_available())
+    frames = config.epochs * len(batches) * config.batch_size
+    return configured_loss(config.distillation, classes, batches.source if alone_on_cpu else None, frames)
 
 
 def _checkpoints(config: TrainConfig, folder: Path, first_epoch: int) -> list[Callback]:
@@ -186,7 +193,7 @@ class _Listed(Dataset[Batch]):
         batch, share = self.batches[index], self.share
         if share.processes == 1:
             return batch
-        return Batch(*(tensor[share.rank :: share.processes] for tensor in batch))
+        return batch.part(slice(share.rank, None, share.processes))
 
 
 def _load_best(network: nn.Module, folder: Path) -> None:

@@ -15,7 +15,7 @@ from bacalhaunet.data.loaders import BatchSource
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.split import radioml_split
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.modulations import SNRS_DB
+from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.radio.profiles import FrameSource, make_source
 from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import DataConfig, TrainConfig
@@ -85,7 +85,7 @@ def _from_file(config: TrainConfig) -> TrainingData:
         source=source,
         batches_per_epoch=source.batches_per_epoch if asked is None else max(1, asked // config.batch_size),
         validation=_ReadWhenAsked(file, [part for part in parts if len(part)]),
-        names=tuple(file.names),
+        names=NAMES,  # labels keep their class numbers in a file of some classes only
         description=f"{file.path.name}: {len(train):,} training frames of SNR {config.data.snr_min_db} dB and more",
     )
 
@@ -136,7 +136,7 @@ def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: in
     batches = [all_cells.batch(number) for number in range(-(-total // all_cells.batch_size))]
     excess = len(batches) * all_cells.batch_size - total
     if excess:
-        batches[-1] = Batch(*(tensor[:-excess] for tensor in batches[-1]))
+        batches[-1] = batches[-1].part(slice(-excess))
     return batches
 
 

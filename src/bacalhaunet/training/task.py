@@ -57,7 +57,8 @@ class ClassificationTask(LightningModule):
         """Return the loss of one batch."""
         batch = Batch(*batch)
         loss = self.loss(self.network(batch.frames), batch)
-        self.log("train_loss", loss, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        several, frames = self.trainer.world_size > 1, len(batch.labels)
+        self.log("train_loss", loss, prog_bar=True, batch_size=frames, sync_dist=several)
         return loss
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -69,7 +70,7 @@ class ClassificationTask(LightningModule):
         self.accuracy(logits, batch.labels)
         several = self.trainer.world_size > 1
         self.log("validation_loss", cross_entropy(logits, batch), batch_size=len(batch.labels), sync_dist=several)
-        self.log("validation_accuracy", self.accuracy, prog_bar=True)
+        self.log("validation_accuracy", self.accuracy, prog_bar=True, batch_size=len(batch.labels))
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The configured optimizer, with its learning rates scheduled step by step."""

@@ -113,7 +113,7 @@ class Frames:
 
 
 def _first_rows(batches: GeneratedBatches, number: int, rows: int) -> Batch:
-    return Batch(*(tensor[:rows] for tensor in batches.batch(number)))
+    return batches.batch(number).part(slice(rows))
 
 
 def _device() -> str:

@@ -43,5 +43,5 @@ def fitted(engine: Engine, split: Split, signals: int) -> Calibration:
 def _batches(split: Split) -> Iterator[Batch]:
     for part in split.parts():
         for batch in split.batches(part):
-            frames, labels, snrs = (tensor.cpu().numpy() for tensor in batch)
+            frames, labels, snrs = (tensor.cpu().numpy() for tensor in (batch.frames, batch.labels, batch.snrs_db))
             yield frames, labels, snrs

@@ -71,7 +71,7 @@ class Split:
                     coming.append(maker.submit(source.batch, number + 1))
                 batch = coming.pop(0).result()
                 rows = min(self._batch, self.frames - number * self._batch)
-                yield Batch(*(tensor[:rows] for tensor in batch))
+                yield batch.part(slice(rows))
 
     @property
     def _batch(self) -> int:
