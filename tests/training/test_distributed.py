@@ -73,7 +73,7 @@ def test_the_shares_of_generated_batches_are_together_the_whole_batch():
     for number in (0, 1, 5):
         shares = [ShareOfBatches(whole, BATCH, Share(rank, 4, 4)).batch(number) for rank in range(4)]
         expected = whole.batch(number)
-        for given, parts in zip(expected, zip(*shares, strict=True), strict=True):
+        for given, parts in zip(expected[:3], zip(*(share[:3] for share in shares), strict=True), strict=True):
             assert torch.equal(torch.cat(parts), given)
 
 
