@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -32,7 +33,7 @@ class Output(Protocol):
         """Say how the session stands, once an interval, and what happened."""
 
 
-class Printed:
+class Printed(ABC):
     """An output on standard output; a context manager.
 
     Args:
@@ -46,21 +47,21 @@ class Printed:
         """Begin."""
         return self
 
-    def __exit__(
+    def __exit__(  # noqa: B027 - an output may have nothing to end
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End."""
 
-    def step(self, session: Session) -> None:
+    def step(self, session: Session) -> None:  # noqa: B027
         """Print nothing: an interval is not over."""
 
+    @abstractmethod
     def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
         """Print how the session stands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def summary(self, session: Session) -> None:
         """Print what was counted, at the end."""
-        raise NotImplementedError
 
     def _signals(self, session: Session) -> list[dict[str, Any]]:
         with session.tracks.lock:

@@ -36,7 +36,8 @@ def rescale_weights(network: nn.Module, root_mean_square: float) -> None:
 
     ``norm(c z) = norm(z)``, so the function stays as it was, up to BatchNorm's epsilon. A pruning threshold is a
     length, and without weight decay the length of such weights is whatever training left. Zeros stay zero; the mean is
-    over weights that are not.
+    over weights that are not. Layers lose alike then, small ones too: BacalhauNet brought to 0.28 lost all but 3 of the
+    48 weights of its first pointwise layer to the report's second step, where weight decay leaves that layer larger.
 
     Args:
         network: Quantized or not; learned steps of weights follow.

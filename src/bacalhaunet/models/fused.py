@@ -20,9 +20,11 @@ def fused_separable(block: Separable, signal: Tensor) -> Tensor | None:
     Where the block shares one quantizer between both inputs of its sum, ``signal`` has been through it already.
     """
     convolution, second = block.depthwise, _second_quantizer(block)
-    signal = _one_channel_a_filter(block, signal)
     quantizers = (_quantizer(block.depthwise_activation.quantizer), second, _sum_quantizer(block))
-    if not _possible(block, signal) or any(quantizer is not None and quantizer.low < 0 for quantizer in quantizers[:2]):
+    if not _in_training(block) or signal.dim() != 4:
+        return None
+    signal = _one_channel_a_filter(block, signal)
+    if not _fits(block, signal) or any(quantizer is not None and quantizer.low < 0 for quantizer in quantizers[:2]):
         return None
     highs = [0 if quantizer is None else quantizer.high for quantizer in quantizers]
     settings = BlockSettings(
@@ -44,25 +46,28 @@ def fused_separable(block: Separable, signal: Tensor) -> Tensor | None:
 def _one_channel_a_filter(block: Separable, signal: Tensor) -> Tensor:
     """Return ``signal`` with every channel as often as the depthwise layer has filters for it."""
     filters = block.depthwise.out_channels // block.depthwise.in_channels
-    if filters == 1 or block.has_sum or signal.dim() != 4:  # a sum adds the signal as it came
+    if filters == 1 or block.has_sum:  # a sum adds the signal as it came
         return signal
     return signal.movedim(1, -1).repeat_interleave(filters, -1).movedim(-1, 1)
 
 
-def _possible(block: Separable, signal: Tensor) -> bool:
+def _in_training(block: Separable) -> bool:
+    """Say whether the block is trained, by our own layers as they are."""
     norms = (block.depthwise_norm, block.pointwise_norm)
     parts = (block.depthwise, block.pointwise, block.depthwise_activation, block.pointwise_activation)
-    convolution = block.depthwise
-    if signal.dim() != 4 or signal.shape[1] != convolution.out_channels:
-        return False
-    reach = convolution.dilation[0] * (convolution.kernel_size[0] - 1)
-    length = (signal.shape[-1] + 2 * int(convolution.padding[0]) - reach - 1) // convolution.stride[0] + 1
     return (
         all(type(norm) is BatchNorm and norm.training and norm.momentum is not None for norm in norms)
         and torch.is_grad_enabled()
         and not any(part.plain for part in parts)
-        and applies_to(signal, block.pointwise.out_channels, length)
     )
+
+
+def _fits(block: Separable, signal: Tensor) -> bool:
+    """Say whether the kernels take the block's shapes."""
+    convolution = block.depthwise
+    reach = convolution.dilation[0] * (convolution.kernel_size[0] - 1)
+    length = (signal.shape[-1] + 2 * int(convolution.padding[0]) - reach - 1) // convolution.stride[0] + 1
+    return signal.shape[1] == convolution.out_channels and applies_to(signal, block.pointwise.out_channels, length)
 
 
 def _training_weight(layer: nn.Module) -> Tensor:

@@ -91,6 +91,7 @@ def fit(
         torch.set_num_threads(config.threads)
     seed_everything(config.seed, verbose=False)
     network.train()  # a saved model comes in evaluation mode, and Lightning leaves modes as they are
+    share = own_share()
     curve = LearningCurve(folder / "curve.json", config.batch_size)
     task = ClassificationTask(
         network,
@@ -98,10 +99,9 @@ def fit(
         steps_per_epoch=len(batches),
         epochs=config.epochs,
         classes=classes,
-        loss=loss or _loss(config, classes, batches),
+        loss=loss or _loss(config, classes, batches, share),
     )
     progress = ProgressLines(title, config.batch_size)
-    share = own_share()
     callbacks = [curve, progress, *callbacks, *_checkpoints(config, folder, keep_from_epoch)]
     trainer = _trainer(config, folder, callbacks, share)
     resume = folder / LAST_CHECKPOINT
@@ -119,9 +119,9 @@ def fit(
     )
 
 
-def _loss(config: TrainConfig, classes: int, batches: ResumableBatches) -> Loss:
+def _loss(config: TrainConfig, classes: int, batches: ResumableBatches, share: Share) -> Loss:
     # Processes that share a training, and GPUs, ask the teacher themselves.
-    alone_on_cpu = own_share().processes == 1 and (config.accelerator == "cpu" or not torch.cuda.is_available())
+    alone_on_cpu = share.processes == 1 and (config.accelerator == "cpu" or not torch.cuda.is_available())
     frames = config.epochs * len(batches) * config.batch_size
     return configured_loss(config.distillation, classes, batches.source if alone_on_cpu else None, frames)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bacalhaunet.cache import cache_folder
 from bacalhaunet.data.batches import FileBatches
 from bacalhaunet.models.saved import SavedModel
+from bacalhaunet.outputs import whole_file
 from bacalhaunet.training.progress import duration
 
 BLOCK = 1024
@@ -35,7 +36,7 @@ class KeptAnswers:
     def __init__(self, teacher: SavedModel, batches: FileBatches, folder: Path | None = None) -> None:
         self.teacher, self.file = teacher.network.eval(), batches.file
         self.indices = np.sort(batches.indices)
-        self.path = (folder or _cache_folder()) / f"{_key(teacher, batches)}.npy"
+        self.path = (folder or cache_folder() / "answers") / f"{_key(teacher, batches)}.npy"
         self._kept = _opened(self.path, (len(self.indices), teacher.spec.classes))
 
     def of(self, rows: Tensor) -> Tensor:
@@ -61,11 +62,6 @@ class KeptAnswers:
                 print(f"teacher: {done} frames answered, {duration(left)} left", file=sys.stderr, flush=True)
 
 
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "bacalhaunet" / "answers"
-
-
 def _key(teacher: SavedModel, batches: FileBatches) -> str:
     """Name what the answers depend on: the teacher, the file as it is now, and which of its frames."""
     found = hashlib.sha256(teacher.spec.to_yaml().encode())
@@ -81,9 +77,7 @@ def _key(teacher: SavedModel, batches: FileBatches) -> str:
 def _opened(path: Path, shape: tuple[int, int]) -> NDArray[np.float16]:
     """Open the array at ``path``, or make it; a row of zeros is not known yet."""
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-        np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
-        unfinished.replace(path)
+        with whole_file(path) as unfinished:
+            np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
     kept: NDArray[np.float16] = np.lib.format.open_memmap(path, "r+")
     return kept

@@ -12,6 +12,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from bacalhaunet.cache import cache_folder
+
 FOLDER = Path(__file__).parent
 LAYERS = ("depthwise.c", "pointwise.c", "normalization.c", "quantization.c", "pooling.c")
 SOURCES = (*LAYERS, "separable.c", "separable_backward.c")
@@ -29,7 +31,7 @@ def kernels() -> ctypes.CDLL | None:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if os.environ.get(SWITCH, "1") == "0" or compiler is None:
         return None
-    library = _cache_folder() / f"training-{_key(compiler)}.so"
+    library = cache_folder() / f"training-{_key(compiler)}.so"
     try:
         if not library.is_file():
             _compile(compiler, library)
@@ -54,11 +56,6 @@ def _keep_memory() -> None:
         return
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "bacalhaunet"
 
 
 def _key(compiler: str) -> str:
