@@ -52,8 +52,8 @@ class OptimizerConfig:
             warm-up over the first 5 % of the steps, then one cosine to 0, which gives more in a fixed budget.
         period_epochs: Epochs between two warm restarts; 5 in the report.
         gradient_norm: Gradients are scaled down to this L2 norm; 0 leaves them.
-        kind: ``adam``, the report's; ``muon``: Muon for the layers' weights and Adam for the rest, which needs several
-            times fewer frames for the same accuracy.
+        kind: ``adam``, the report's; ``muon``: Muon for the layers' weights and Adam for the rest, which needs less
+            than half the frames for the same accuracy.
         matrix_learning_rate: Peak learning rate of Muon.
     """
 

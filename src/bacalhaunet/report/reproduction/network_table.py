@@ -196,6 +196,6 @@ def _optimizer(budget: TableBudget) -> str:
     if budget.optimizer == "adam":
         return adam
     return (
-        f"Muon at {MATRIX_LEARNING_RATE} with {adam} from scratch, which needs several times fewer frames than the "
+        f"Muon at {MATRIX_LEARNING_RATE} with {adam} from scratch, which needs less than half the frames of the "
         f"report's Adam; {adam} in fine-tunings"
     )

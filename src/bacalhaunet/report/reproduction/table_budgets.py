@@ -26,7 +26,7 @@ class TableBudget:
         batch_size: Frames of a batch.
         initial_batch_size: Frames of a batch in the initial experiments.
         schedule: The learning rate's schedule, as in ``OptimizerConfig``.
-        optimizer: Of trainings from scratch: Muon where frames are few, since it needs several times fewer.
+        optimizer: Of trainings from scratch: Muon where frames are few, since it needs less than half.
             Fine-tunings after pruning are always Adam's, whose lambda is the report's.
         validation_per_cell: Frames of each modulation and SNR that choices are made on.
         test_per_cell: Frames of each modulation and SNR that accuracies are measured on.
