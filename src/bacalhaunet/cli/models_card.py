@@ -39,9 +39,10 @@ def print_entry(entry: CatalogEntry, console: Console, *, as_json: bool) -> None
     console.print(f"[bold]{entry.name}[/bold]: {entry.summary}; a specification without weights\n")
     if entry.figures:
         console.print(_published(entry))
-    blocks = _titled("blocks", ("kind", "kernel", "stride", "channels"))
+    keys = ("kind", "kernel", "stride", "channels", "depth_multiplier")
+    blocks = _titled("blocks", (*keys[:-1], "filters a channel"))
     for block in entry.spec.to_dict()["blocks"]:
-        blocks.add_row(*(str(block[key]) for key in ("kind", "kernel", "stride", "channels")))
+        blocks.add_row(*(str(block.get(key, "")) for key in keys))
     console.print(blocks)
     console.print(f"'bacalhaunet models {entry.name} --json' prints the whole specification.")
 
