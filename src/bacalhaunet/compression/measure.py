@@ -55,11 +55,16 @@ def estimate_norms(network: nn.Module, batches: Iterable[Batch]) -> None:
             for number, batch in enumerate(batches, 1):
                 for norm in norms:
                     norm.momentum = 1 / number  # the mean of all so far
-                network(batch.frames)
+                network(batch.frames.to(_device(network)))
     finally:
         network.train(mode)
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
+
+
+def _device(network: nn.Module) -> torch.device:
+    """Return where the network's weights are: frames may be made elsewhere."""
+    return next(network.parameters()).device
 
 
 @contextmanager

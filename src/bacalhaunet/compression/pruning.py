@@ -80,6 +80,8 @@ class KeepZeros(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune before the first step."""
+        weights = prunable_weights(self._network(pl_module))
+        self.masks = {name: mask.to(weights[name].device) for name, mask in self.masks.items()}
         apply_masks(self._network(pl_module), self.masks)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:

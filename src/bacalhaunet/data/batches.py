@@ -35,6 +35,10 @@ class Batch(NamedTuple):
     snrs_db: Tensor
     rows: Tensor | None = None
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch in the memory of a device."""
+        return Batch(self.frames.to(device), self.labels.to(device), self.snrs_db.to(device), self.rows)
+
     def part(self, chosen: slice) -> Batch:
         """Return some of the rows."""
         rows = None if self.rows is None else self.rows[chosen]
@@ -57,6 +61,7 @@ class GeneratedBatches:
         seed: Names the frames and their order.
         labels: Classes to draw.
         snrs_db: SNR labels to draw, in dB.
+        together: Batches made at once and handed out one by one; the frames are the same.
 
     Raises:
         ConfigError: If there is nothing to draw from, or ``batch_size`` is not positive.
@@ -70,6 +75,7 @@ class GeneratedBatches:
         seed: int,
         labels: Sequence[int] = range(len(NAMES)),
         snrs_db: Sequence[int] = SNRS_DB,
+        together: int = 1,
     ) -> None:
         if batch_size < 1 or not len(labels) or not len(snrs_db):
             raise ConfigError(
@@ -79,18 +85,34 @@ class GeneratedBatches:
         self.source, self.batch_size, self.seed = source, batch_size, seed
         cells = np.array([(label, snr) for label in labels for snr in snrs_db], dtype=np.int64)
         self._labels, self._snrs = cells[:, 0], cells[:, 1]
+        self._together = together
+        self._made: tuple[int, Batch | None] = (-1, None)
 
     def batch(self, number: int) -> Batch:
         """Return batch ``number``, counted from 0 over all epochs; frames lie where the source makes them."""
-        labels, snrs, index = self.contents(number)
+        if self._together == 1:
+            return self._batches(number, 1)
+        group, place = divmod(number, self._together)
+        held, made = self._made
+        if made is None or held != group:
+            made = self._batches(group * self._together, self._together)
+            self._made = (group, made)
+        return made.part(slice(place * self.batch_size, (place + 1) * self.batch_size))
+
+    def _batches(self, number: int, count: int) -> Batch:
+        """Return ``count`` batches as one."""
+        labels, snrs, index = self.contents(number, count)
         given = (torch.from_numpy(labels), torch.from_numpy(snrs).to(torch.float32), torch.from_numpy(index))
         frames = self.source.frames(*given, seed=self.seed)
         return Batch(frames, given[0].to(frames.device), given[1].to(frames.device))
 
-    def contents(self, number: int) -> tuple[Indices, Indices, Indices]:
-        """Return the labels, SNRs in dB and frame numbers of a batch, int64 (batch,) each, without making frames."""
+    def contents(self, number: int, count: int = 1) -> tuple[Indices, Indices, Indices]:
+        """Return the labels, SNRs in dB and frame numbers of a batch, int64 (batch,) each, without making frames.
+
+        With ``count``, of that many batches from ``number`` on.
+        """
         cells = len(self._labels)
-        first, last = number * self.batch_size, (number + 1) * self.batch_size
+        first, last = number * self.batch_size, (number + count) * self.batch_size
         rounds = range(first // cells, (last - 1) // cells + 1)
         order = np.concatenate([np.random.default_rng([self.seed, turn]).permutation(cells) for turn in rounds])
         chosen = order[first - rounds[0] * cells : last - rounds[0] * cells]

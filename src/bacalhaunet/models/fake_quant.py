@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bacalhaunet.models.gpu import passes
+
 
 class _Quantize(torch.autograd.Function):
     """``y = s clip(round(x / s), low, high)`` with the straight-through gradient.
@@ -21,14 +23,20 @@ class _Quantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-        levels = torch.div(values, scale).round_().clamp_(low, high)
         ctx.save_for_backward(values, scale)
         ctx.low, ctx.high = low, high
-        return levels.mul_(scale)
+        if values.is_cuda:
+            out: Tensor = passes.run(passes.quantize, values, scale, low, high)
+            return out
+        return torch.div(values, scale).round_().clamp_(low, high).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         values, scale = ctx.saved_tensors
+        if values.is_cuda:
+            given = (gradient.contiguous(), scale, ctx.low, ctx.high)
+            to_values, to_step = passes.run(passes.quantize_backward, values, *given)
+            return to_values, to_step.reshape(scale.shape), None, None
         ratio = torch.div(values, scale)
         levels = ratio.round().clamp_(ctx.low, ctx.high)
         # Where the level was clipped the rounded ratio lies outside the range.

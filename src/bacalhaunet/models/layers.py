@@ -1,8 +1,8 @@
 """Layers that are float or quantized by their bits alone.
 
-Inside a network a signal has the shape (batch, channels, 1, length) in channels-last memory: as 2-D convolutions of
-height 1, depthwise layers are several times faster on a CPU than torch's 1-D ones. Weights keep their 1-D shape, and a
-network is exported with 1-D layers.
+Inside a network a signal has the shape (batch, channels, 1, length). On a CPU it lies in channels-last memory: as 2-D
+convolutions of height 1, depthwise layers are several times faster there than torch's 1-D ones. On a GPU it lies as
+``models.gpu.layout`` says. Weights keep their 1-D shape, and a network is exported with 1-D layers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bacalhaunet.models.fake_quant import quantize
+from bacalhaunet.models.gpu import functions as gpu
+from bacalhaunet.models.gpu.layout import applies_to as gpu_applies_to
+from bacalhaunet.models.gpu.layout import as_signal
 from bacalhaunet.models.native import functions as kernels
 from bacalhaunet.models.native.pooling import largest
 from bacalhaunet.models.weighted_layers import (
@@ -116,6 +119,8 @@ class Quantizer(Switch, qnn.QuantIdentity):
         if self.plain or self.export_mode:
             out: Tensor = super().forward(values)
             return out
+        if gpu_applies_to(values):
+            return gpu.quantize(values, self.scale, self.low, self.high)
         if kernels.applies_to(values):
             return kernels.quantize(values, self.scale, self.low, self.high)
         return quantize(values, self.scale, self.low, self.high)
@@ -153,13 +158,13 @@ class Activation(Switch, nn.Module):
         # Without a gradient only float: what is measured of quantized networks rounds as torch does.
         known = not norm.training and quantizer is None and not torch.is_grad_enabled()
         possible = (norm.training or known) and not self.plain and self.function is functional.relu
-        if not possible or not kernels.applies_to(signal) or (quantizer and quantizer.low < 0):
+        on_gpu = gpu_applies_to(signal)
+        if not possible or not (on_gpu or kernels.applies_to(signal)) or (quantizer and quantizer.low < 0):
             return cast("Tensor", self(norm(signal)))
         if known:
-            return kernels.known_norm_activation(signal, norm)
-        if quantizer is None:
-            return kernels.norm_activation(signal, norm, None, 0)
-        return kernels.norm_activation(signal, norm, quantizer.scale, quantizer.high)
+            return (gpu if on_gpu else kernels).known_norm_activation(signal, norm)
+        step, high = (None, 0) if quantizer is None else (quantizer.scale, quantizer.high)
+        return (gpu if on_gpu else kernels).norm_activation(signal, norm, step, high)
 
 
 def optional_quantizer(bits: int | None, *, signed: bool, factor: float = 1.0) -> nn.Module:
@@ -175,6 +180,8 @@ def max_pool(signal: Tensor, length: int) -> Tensor:
         return signal
     if signal.dim() == 3:
         return functional.max_pool1d(signal, length)
+    if length == signal.shape[-1] and gpu_applies_to(signal):
+        return signal.max(-1, keepdim=True).values
     if length == signal.shape[-1] and kernels.applies_to(signal):
         return largest(signal)
     return functional.max_pool2d(signal, (1, length))
@@ -188,5 +195,7 @@ def compute_plainly(network: nn.Module, plain: bool = True) -> None:
 
 
 def on_one_row(frames: Tensor) -> Tensor:
-    """Return (batch, channels, length) as (batch, channels, 1, length) in channels-last memory."""
+    """Return (batch, channels, length) as (batch, channels, 1, length), laid out as the device's layers want it."""
+    if frames.is_cuda:
+        return as_signal(frames.transpose(0, 1).contiguous())
     return frames.unsqueeze(2).contiguous(memory_format=torch.channels_last)

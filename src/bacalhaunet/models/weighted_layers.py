@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bacalhaunet.models.fake_quant import quantize
+from bacalhaunet.models.gpu import functions as gpu
+from bacalhaunet.models.gpu.depthwise import depthwise as gpu_depthwise
+from bacalhaunet.models.gpu.layout import applies_to as gpu_applies_to
 from bacalhaunet.models.native import functions as kernels
 
 SMALLEST_SCALE = 1e-10
@@ -40,7 +43,13 @@ def _convolve(layer: nn.Conv1d, signal: Tensor, weight: Tensor) -> Tensor:
     stride, padding, dilation = layer.stride[0], int(layer.padding[0]), layer.dilation[0]
     if signal.dim() == 3:
         return functional.conv1d(signal, weight, None, stride, padding, dilation, layer.groups)
-    if not getattr(layer, "plain", False) and kernels.applies_to(signal):
+    plain = getattr(layer, "plain", False)
+    if not plain and gpu_applies_to(signal):
+        if layer.groups == layer.in_channels:
+            return gpu_depthwise(signal, weight, stride, padding, dilation)
+        if layer.groups == layer.kernel_size[0] == stride == 1:
+            return gpu.pointwise(signal, weight)
+    if not plain and kernels.applies_to(signal):
         if layer.groups == layer.in_channels == layer.out_channels:
             return kernels.depthwise(signal, weight, stride, padding, dilation)
         if layer.groups == layer.kernel_size[0] == stride == 1:

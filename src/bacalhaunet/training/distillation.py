@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bacalhaunet.data.batches import Batch, FileBatches
 from bacalhaunet.data.loaders import BatchSource
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.gpu.graphs import Replayed
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import load
 from bacalhaunet.training.config import DistillationConfig
@@ -20,7 +21,7 @@ from bacalhaunet.training.teacher_answers import KeptAnswers
 class DistillationLoss:
     """``(1 - w) CE(z, label) + w T^2 KL(softmax(teacher / T) || softmax(z / T))``, the mean over the batch.
 
-    The teacher is asked in evaluation and inference mode: its weights, statistics and mode stay as they are. It is no
+    The teacher is asked in evaluation mode and without a gradient: its weights, statistics and mode stay as they are. It is no
     part of the trained network or its checkpoints.
 
     Args:
@@ -34,6 +35,7 @@ class DistillationLoss:
     def __init__(self, teacher: nn.Module, weight: float, temperature: float, kept: KeptAnswers | None = None) -> None:
         self.teacher, self.weight, self.temperature = teacher.eval(), weight, temperature
         self.kept = kept
+        self._replayed: Replayed | None = None
 
     def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the loss; the teacher is taken to the device of the frames."""
@@ -51,9 +53,13 @@ class DistillationLoss:
         first = next(self.teacher.parameters(), None)
         if first is not None and first.device != frames.device:
             self.teacher.to(frames.device)
-        with torch.inference_mode():
+        if frames.is_cuda and self._replayed is None:
+            self._replayed = Replayed(self.teacher, frames)
+        if self._replayed is not None and self._replayed.takes(frames):
+            return self._replayed(frames)
+        with torch.no_grad():
             logits: Tensor = self.teacher(frames)
-        return logits.clone()  # an inference tensor cannot be saved for the backward pass
+        return logits
 
 
 def configured_loss(

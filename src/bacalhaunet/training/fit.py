@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.errors import ModelFileError
+from bacalhaunet.models.gpu.graphs import trained_as_one_graph
 from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.checkpoints import BestWeights, ResumePoint
 from bacalhaunet.training.config import TrainConfig
@@ -93,13 +95,14 @@ def fit(
     network.train()  # a saved model comes in evaluation mode, and Lightning leaves modes as they are
     share = own_share()
     curve = LearningCurve(folder / "curve.json", config.batch_size)
+    loss = loss or _loss(config, classes, batches, share)
     task = ClassificationTask(
         network,
         config.optimizer,
         steps_per_epoch=len(batches),
         epochs=config.epochs,
         classes=classes,
-        loss=loss or _loss(config, classes, batches, share),
+        loss=loss,
     )
     progress = ProgressLines(title, config.batch_size)
     callbacks = [curve, progress, *callbacks, *_checkpoints(config, folder, keep_from_epoch)]
@@ -108,7 +111,7 @@ def fit(
     if share.processes > 1:
         source = ShareOfBatches(batches.source, config.batch_size, share)
         batches = ResumableBatches(source, batches.batches_per_epoch, batches.ahead)
-    with shared_statistics(network, share):
+    with shared_statistics(network, share), _fast_on_gpu(network, loss, batches, classes, config, share):
         _run(trainer, task, batches, _Listed(validation, share), resume if resume.is_file() else None)
     _load_best(network, folder)
     return FitResult(
@@ -117,6 +120,22 @@ def fit(
         seconds=curve.seconds,
         curve=tuple(curve.points),
     )
+
+
+@contextmanager
+def _fast_on_gpu(
+    network: nn.Module, loss: Loss, batches: ResumableBatches, classes: int, config: TrainConfig, share: Share
+) -> Iterator[None]:
+    """Within, a network that is alone on a GPU trains there as graphs, and asks its teacher as one."""
+    if config.accelerator == "cpu" or not torch.cuda.is_available() or share.processes > 1:
+        yield
+        return
+    # Products of 10 bits of mantissa, summed in float32: the levels of quantized signals have no more than 8.
+    torch.set_float32_matmul_precision("high")
+    first = batches.source.batch(batches.next_number).to(torch.device("cuda"))
+    with trained_as_one_graph(network, first.frames):
+        loss(torch.zeros(len(first.labels), classes, device="cuda"), first)  # records the teacher before threads start
+        yield
 
 
 def _loss(config: TrainConfig, classes: int, batches: ResumableBatches, share: Share) -> Loss:

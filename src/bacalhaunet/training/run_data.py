@@ -28,6 +28,9 @@ TEST_SEED = 2_147_483_647
 
 VALIDATION_BATCH = 2048
 
+FRAMES_TOGETHER_GPU = 32_768
+"""Frames that a GPU makes at once: a thousand take it as long as ten thousand."""
+
 FRAMES_PER_EPOCH, VALIDATION_FRAMES_PER_CELL = 102_400, 10
 """Where the settings leave them open, and frames are generated."""
 
@@ -116,9 +119,17 @@ class _ReadWhenAsked(Sequence[Batch]):
 def _from_generator(config: TrainConfig) -> TrainingData:
     data = config.data
     snrs = [snr for snr in SNRS_DB if snr >= data.snr_min_db]
-    source = make_source(data.profile, device=_device(config))
+    device = _device(config)
+    source = make_source(data.profile, device=device)
     names = tuple(source.modulations)
-    batches = GeneratedBatches(source, config.batch_size, seed=config.seed, labels=range(len(names)), snrs_db=snrs)
+    batches = GeneratedBatches(
+        source,
+        config.batch_size,
+        seed=config.seed,
+        labels=range(len(names)),
+        snrs_db=snrs,
+        together=1 if device == "cpu" else max(1, FRAMES_TOGETHER_GPU // config.batch_size),
+    )
     return TrainingData(
         source=batches,
         batches_per_epoch=max(1, (data.frames_per_epoch or FRAMES_PER_EPOCH) // config.batch_size),
@@ -129,11 +140,11 @@ def _from_generator(config: TrainConfig) -> TrainingData:
 
 
 def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: int) -> list[Batch]:
-    """Make the same number of frames of every modulation at every SNR, in memory."""
+    """Make the same number of frames of every modulation at every SNR, in main memory wherever they are made."""
     cells = classes * len(SNRS_DB)
     total = cells * (data.validation_frames_per_cell or VALIDATION_FRAMES_PER_CELL)
     all_cells = GeneratedBatches(source, min(VALIDATION_BATCH, total), seed=seed, labels=range(classes))
-    batches = [all_cells.batch(number) for number in range(-(-total // all_cells.batch_size))]
+    batches = [all_cells.batch(number).to(torch.device("cpu")) for number in range(-(-total // all_cells.batch_size))]
     excess = len(batches) * all_cells.batch_size - total
     if excess:
         batches[-1] = batches[-1].part(slice(-excess))

@@ -1,0 +1,116 @@
+"""The layers between convolutions, and pointwise convolution, as differentiable functions of signals on a GPU.
+
+What they compute is what torch and ``models.fake_quant`` compute, rounding errors aside; ``models.gpu.layout`` says how
+signals lie.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.models import fake_quant
+from bacalhaunet.models.gpu import passes
+from bacalhaunet.models.gpu.layout import as_signal, by_channel, groups
+
+_GROUPS = 128
+"""Products that the gradient of a pointwise layer's weights is divided into."""
+
+
+class _Pointwise(torch.autograd.Function):
+    """``y[b, o, l] = sum_i w[o, i] x[b, i, l]``."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, weight: Tensor) -> Tensor:
+        channels, matrix = by_channel(signal), weight.flatten(1)
+        ctx.save_for_backward(channels, matrix)
+        ctx.weight_shape = weight.shape
+        out = (matrix @ channels.flatten(1)).view(len(matrix), *channels.shape[1:])
+        return as_signal(out)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        channels, matrix = ctx.saved_tensors
+        rows = by_channel(gradient).flatten(1)
+        to_signal = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_signal = as_signal((matrix.t() @ rows).view(channels.shape))
+        if ctx.needs_input_grad[1]:
+            count = groups(rows.shape[1], _GROUPS)
+            left = rows.view(len(rows), count, -1).transpose(0, 1)
+            right = channels.view(len(channels), count, -1).permute(1, 2, 0)
+            to_weight = torch.bmm(left, right).sum(0).view(ctx.weight_shape)
+        return to_signal, to_weight
+
+
+class _NormActivation(torch.autograd.Function):
+    """``y = s clip(round(relu(gamma (z - mean) / deviation + beta) / s), 0, high)`` with statistics of the batch."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, norm: Any, gamma: Tensor, beta: Tensor, step: Any, high: int) -> Tensor:
+        channels = by_channel(signal)
+        rows = channels.flatten(1)
+        if step is None:
+            out, mean, variance = passes.run(passes.activate, rows, gamma, beta, norm.eps)
+        else:
+            out, mean, variance = passes.run(passes.activate_to_levels, rows, gamma, beta, norm.eps, step, high)
+        _update_running(norm, mean, variance, rows.shape[1])
+        kept = (rows, gamma, beta, mean, variance)
+        ctx.save_for_backward(*kept, *(() if step is None else (step,)))
+        ctx.epsilon, ctx.high, ctx.shape = norm.eps, high, channels.shape
+        return as_signal(out.view(channels.shape))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, gamma, beta, mean, variance, *steps = ctx.saved_tensors
+        given = (rows, by_channel(gradient).flatten(1), gamma, beta, ctx.epsilon, mean, variance)
+        to_step = None
+        if steps:
+            found = passes.run(passes.activate_to_levels_backward, *given, steps[0], ctx.high)
+            out, to_gamma, to_beta, to_step = found
+            to_step = to_step.reshape(steps[0].shape)
+        else:
+            out, to_gamma, to_beta = passes.run(passes.activate_backward, *given)
+        return as_signal(out.view(ctx.shape)), None, to_gamma, to_beta, to_step, None
+
+
+def _update_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, rows: int) -> None:
+    """Move the running statistics as torch does: variance with one less in its denominator."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    with torch.no_grad():
+        norm.num_batches_tracked += 1
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (rows / max(rows - 1, 1)), norm.momentum)
+
+
+def pointwise(signal: Tensor, weight: Tensor) -> Tensor:
+    """Mix the channels of each step, weight (out, in, 1)."""
+    out: Tensor = _Pointwise.apply(signal, weight)
+    return out
+
+
+def norm_activation(signal: Tensor, norm: nn.BatchNorm1d, step: Tensor | None, high: int) -> Tensor:
+    """Normalize with the batch's statistics, which move the running ones; ReLU; quantize to levels up to ``high``."""
+    out: Tensor = _NormActivation.apply(signal, norm, norm.weight, norm.bias, step, high)
+    return out
+
+
+def known_norm_activation(signal: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """Normalize with the running statistics, ReLU; without a gradient."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    slope = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    shift = norm.bias - norm.running_mean * slope
+    channels = by_channel(signal)
+    out = passes.run(passes.known_activate, channels.flatten(1), slope, shift)
+    return as_signal(out.view(channels.shape))
+
+
+def quantize(signal: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    """Quantize a signal to levels from ``low`` to ``high``."""
+    return as_signal(fake_quant.quantize(by_channel(signal), step, low, high))

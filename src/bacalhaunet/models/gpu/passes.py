@@ -1,0 +1,124 @@
+"""Passes over memory: what stands between two products, fused by ``torch.compile`` on a GPU.
+
+A tensor is (channels, rows), rows of all frames and steps; numbers of a channel are (channels,), steps are scalars.
+The functions say the forward and the backward pass as formulas of whole tensors, so that they run anywhere; compiled,
+each is two or three kernels instead of ten or twenty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _normalized(rows: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
+    return torch.relu(rows * slope[:, None] + shift[:, None])
+
+
+def _level(positive: Tensor, step: Tensor, high: int) -> Tensor:
+    return (positive / step).round().clamp(max=high) * step
+
+
+def activate(rows: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``relu(gamma (z - mean) / deviation + beta)``, the mean and the variance of each channel."""
+    variance, mean = torch.var_mean(rows, dim=1, correction=0)
+    slope = gamma * torch.rsqrt(variance + epsilon)
+    return _normalized(rows, slope, beta - mean * slope), mean, variance
+
+
+def activate_to_levels(
+    rows: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, step: Tensor, high: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do ``activate``, then ``s clip(round(y / s), 0, high)``."""
+    variance, mean = torch.var_mean(rows, dim=1, correction=0)
+    slope = gamma * torch.rsqrt(variance + epsilon)
+    return _level(_normalized(rows, slope, beta - mean * slope), step, high), mean, variance
+
+
+def activate_backward(
+    rows: Tensor, gradient: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, mean: Tensor, variance: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of the rows, of gamma and of beta."""
+    inverse = torch.rsqrt(variance + epsilon)
+    slope = gamma * inverse
+    through = gradient * (rows * slope[:, None] + (beta - mean * slope)[:, None] > 0)
+    return _through_norm(rows, through, slope, mean, inverse)
+
+
+def activate_to_levels_backward(
+    rows: Tensor,
+    gradient: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    epsilon: float,
+    mean: Tensor,
+    variance: Tensor,
+    step: Tensor,
+    high: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of the rows, of gamma, of beta and of the step."""
+    inverse = torch.rsqrt(variance + epsilon)
+    slope = gamma * inverse
+    ratio = _normalized(rows, slope, beta - mean * slope) / step
+    rounded = ratio.round()
+    inside = rounded <= high
+    to_step = (gradient * torch.where(inside, rounded - ratio, float(high))).sum()
+    return *_through_norm(rows, gradient * (inside & (ratio > 0)), slope, mean, inverse), to_step
+
+
+def _through_norm(
+    rows: Tensor, through: Tensor, slope: Tensor, mean: Tensor, inverse: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    normal = (rows - mean[:, None]) * inverse[:, None]
+    to_beta, to_gamma = through.sum(1), (through * normal).sum(1)
+    count = rows.shape[1]
+    out = slope[:, None] * (through - (to_beta / count)[:, None] - normal * (to_gamma / count)[:, None])
+    return out, to_gamma, to_beta
+
+
+def known_activate(rows: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
+    """Return ``relu(slope z + shift)``."""
+    return _normalized(rows, slope, shift)
+
+
+def quantize(values: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    """Return ``s clip(round(x / s), low, high)``."""
+    return (values / step).round().clamp(low, high) * step
+
+
+def quantize_backward(values: Tensor, gradient: Tensor, step: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the values and of the step; see ``models.fake_quant``."""
+    ratio = values / step
+    rounded = ratio.round()
+    inside = (rounded >= low) & (rounded <= high)
+    to_step = (gradient * torch.where(inside, rounded - ratio, rounded.clamp(low, high))).sum()
+    return gradient * inside, to_step
+
+
+@lru_cache(maxsize=None)
+def compiled(function: Callable[..., Any], dynamic: bool) -> Callable[..., Any]:
+    """Return a function compiled once for all shapes (``dynamic``), or once for each."""
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+    result: Callable[..., Any] = torch.compile(function, dynamic=dynamic)
+    return result
+
+
+def run(function: Callable[..., Any], first: Tensor, *others: Any, dynamic: bool = True) -> Any:
+    """Run a pass on the device of its first argument, without recording gradients.
+
+    Args:
+        function: The pass.
+        first: A tensor.
+        others: Its other arguments.
+        dynamic: Whether it is compiled once for all shapes.
+    """
+    with torch.no_grad():
+        if not first.is_cuda:
+            return function(first, *others)
+        # Parameters, and views with the tensor they are of, would each be compiled for anew.
+        plain = [value.data if isinstance(value, Tensor) else value for value in (first, *others)]
+        return compiled(function, dynamic)(*plain)
