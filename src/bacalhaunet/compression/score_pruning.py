@@ -112,6 +112,7 @@ class ScorePruning(Callback):
         self.start = 0.0
         self.frozen = False
         self._steps = 0
+        self._names = tuple(layer.name for layer in spec.layers())
 
     def state_dict(self) -> dict[str, Any]:
         """Return masks, mean and mean squared gradients and the score at the start."""
@@ -139,14 +140,16 @@ class ScorePruning(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Take note of the gradients, those of cut weights too, then leave the optimizer those of kept ones."""
-        for name, layer in self._layers(pl_module).items():
-            gradient = layer.weight.grad
-            if gradient is None:
-                continue
-            if not self.frozen:
-                self.means[name].lerp_(gradient, 1 - GRADIENT_MEMORY)
-                self.squares[name].mul_(GRADIENT_MEMORY).addcmul_(gradient, gradient, value=1 - GRADIENT_MEMORY)
-            gradient.mul_(self.masks[name])
+        known = {n: layer.weight.grad for n, layer in self._layers(pl_module).items() if layer.weight.grad is not None}
+        if not known:
+            return
+        gradients = list(known.values())
+        if not self.frozen:
+            squares = [self.squares[name] for name in known]
+            torch._foreach_lerp_([self.means[name] for name in known], gradients, 1 - GRADIENT_MEMORY)
+            torch._foreach_mul_(squares, GRADIENT_MEMORY)
+            torch._foreach_addcmul_(squares, gradients, gradients, value=1 - GRADIENT_MEMORY)
+        torch._foreach_mul_(gradients, [self.masks[name] for name in known])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -161,8 +164,7 @@ class ScorePruning(Callback):
                 done = step / self._steps
                 score = self.config.score_at(done, self.start, self.target)
                 self._choose(layers, score, self.config.exchange_at(done))
-            for name, layer in layers.items():
-                layer.weight.mul_(self.masks[name])
+            torch._foreach_mul_([layer.weight for layer in layers.values()], [self.masks[name] for name in layers])
 
     def _choose(self, layers: dict[str, Any], target: float, exchange: float) -> None:
         """Keep the most important weights; give a share of the score to cut ones with large gradients."""
@@ -192,4 +194,4 @@ class ScorePruning(Callback):
     def _layers(self, module: LightningModule) -> dict[str, Any]:
         network = module.network
         assert isinstance(network, nn.Module)
-        return {layer.name: network.get_submodule(layer.name) for layer in self.spec.layers()}
+        return {name: network.get_submodule(name) for name in self._names}

@@ -45,7 +45,8 @@ class MuonAndAdam(Optimizer):
         self._matrices = [parameter for parameter in trained if parameter.dim() >= 2]
         rest = [parameter for parameter in trained if parameter.dim() < 2]
         groups: list[dict[str, Any]] = [{"params": self._matrices, "lr": matrix_learning_rate}]
-        self._adam = Adam(rest, learning_rate, weight_decay=weight_decay) if rest else None
+        fused = bool(rest) and rest[0].is_cuda
+        self._adam = Adam(rest, learning_rate, weight_decay=weight_decay, fused=fused or None) if rest else None
         if rest:
             groups.append({"params": rest, "lr": learning_rate})
         super().__init__(groups, {"lr": learning_rate})

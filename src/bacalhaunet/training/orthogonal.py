@@ -13,6 +13,9 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 ITERATIONS = 5
 
+SQUARES = 64
+"""Longest side of a matrix that is filled up to a square."""
+
 
 def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
     """Return about ``U V^T`` of each matrix ``U S V^T``, by Newton and Schulz's iteration.
@@ -32,8 +35,7 @@ def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
     found: list[Tensor] = list(matrices)
     together: dict[tuple[int, int], list[int]] = {}
     for number, matrix in enumerate(matrices):
-        short, long = sorted(matrix.shape)
-        together.setdefault((_filled(short), _filled(long)), []).append(number)
+        together.setdefault(_filled(*sorted(matrix.shape)), []).append(number)
     for shape, numbers in together.items():
         for number, factor in zip(numbers, _iterated([matrices[n] for n in numbers], shape), strict=True):
             rows, columns = matrices[number].shape
@@ -41,9 +43,10 @@ def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
-def _filled(count: int) -> int:
-    """Return the next power of two."""
-    return 1 << (count - 1).bit_length()
+def _filled(short: int, long: int) -> tuple[int, int]:
+    """Return the next powers of two; for small matrices, whose number is what costs, a square."""
+    short, long = (1 << (count - 1).bit_length() for count in (short, long))
+    return (long, long) if long <= SQUARES else (short, long)
 
 
 def _iterated(matrices: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:

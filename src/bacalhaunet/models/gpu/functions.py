@@ -51,21 +51,21 @@ class _NormActivation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, norm: Any, gamma: Tensor, beta: Tensor, step: Any, high: int) -> Tensor:
         channels = by_channel(signal)
-        rows = channels.flatten(1)
         if step is None:
-            out, mean, variance = passes.run(passes.activate, rows, gamma, beta, norm.eps)
+            out, mean, variance = passes.run(passes.activate, channels, gamma, beta, norm.eps)
         else:
-            out, mean, variance = passes.run(passes.activate_to_levels, rows, gamma, beta, norm.eps, step, high)
-        _update_running(norm, mean, variance, rows.shape[1])
-        kept = (rows, gamma, beta, mean, variance)
+            given = (channels, gamma, beta, norm.eps, step, high)
+            out, mean, variance = passes.run(passes.activate_to_levels, *given)
+        _update_running(norm, mean, variance, channels[0].numel())
+        kept = (channels, gamma, beta, mean, variance)
         ctx.save_for_backward(*kept, *(() if step is None else (step,)))
-        ctx.epsilon, ctx.high, ctx.shape = norm.eps, high, channels.shape
-        return as_signal(out.view(channels.shape))
+        ctx.epsilon, ctx.high = norm.eps, high
+        return as_signal(out)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        rows, gamma, beta, mean, variance, *steps = ctx.saved_tensors
-        given = (rows, by_channel(gradient).flatten(1), gamma, beta, ctx.epsilon, mean, variance)
+        channels, gamma, beta, mean, variance, *steps = ctx.saved_tensors
+        given = (channels, by_channel(gradient), gamma, beta, ctx.epsilon, mean, variance)
         to_step = None
         if steps:
             found = passes.run(passes.activate_to_levels_backward, *given, steps[0], ctx.high)
@@ -73,7 +73,7 @@ class _NormActivation(torch.autograd.Function):
             to_step = to_step.reshape(steps[0].shape)
         else:
             out, to_gamma, to_beta = passes.run(passes.activate_backward, *given)
-        return as_signal(out.view(ctx.shape)), None, to_gamma, to_beta, to_step, None
+        return as_signal(out), None, to_gamma, to_beta, to_step, None
 
 
 def _update_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, rows: int) -> None:
@@ -106,9 +106,7 @@ def known_norm_activation(signal: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     assert norm.running_var is not None
     slope = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     shift = norm.bias - norm.running_mean * slope
-    channels = by_channel(signal)
-    out = passes.run(passes.known_activate, channels.flatten(1), slope, shift)
-    return as_signal(out.view(channels.shape))
+    return as_signal(passes.run(passes.known_activate, by_channel(signal), slope, shift))
 
 
 def quantize(signal: Tensor, step: Tensor, low: int, high: int) -> Tensor:

@@ -1,8 +1,9 @@
 """Passes over memory: what stands between two products, fused by ``torch.compile`` on a GPU.
 
-A tensor is (channels, rows), rows of all frames and steps; numbers of a channel are (channels,), steps are scalars.
-The functions say the forward and the backward pass as formulas of whole tensors, so that they run anywhere; compiled,
-each is two or three kernels instead of ten or twenty.
+A signal is (channels, batch, length); numbers of a channel are (channels,), steps are scalars. The functions say the
+forward and the backward pass as formulas of whole tensors, so that they run anywhere; compiled, each is two or three
+kernels instead of ten or twenty. Sums are taken over the length first: those of all channels and frames keep a GPU busy,
+and what is written beside them is written in the same pass.
 """
 
 from __future__ import annotations
@@ -15,42 +16,49 @@ import torch
 from torch import Tensor
 
 
-def _normalized(rows: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
-    return torch.relu(rows * slope[:, None] + shift[:, None])
+def _normalized(signal: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
+    return torch.relu(signal * slope[:, None, None] + shift[:, None, None])
+
+
+def _moments(signal: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and variance of each channel, by those of its frames."""
+    variances, means = torch.var_mean(signal, dim=2, correction=0)
+    mean = means.mean(1)
+    return mean, variances.mean(1) + (means - mean[:, None]).square().mean(1)
 
 
 def _level(positive: Tensor, step: Tensor, high: int) -> Tensor:
     return (positive / step).round().clamp(max=high) * step
 
 
-def activate(rows: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+def activate(signal: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return ``relu(gamma (z - mean) / deviation + beta)``, the mean and the variance of each channel."""
-    variance, mean = torch.var_mean(rows, dim=1, correction=0)
+    mean, variance = _moments(signal)
     slope = gamma * torch.rsqrt(variance + epsilon)
-    return _normalized(rows, slope, beta - mean * slope), mean, variance
+    return _normalized(signal, slope, beta - mean * slope), mean, variance
 
 
 def activate_to_levels(
-    rows: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, step: Tensor, high: int
+    signal: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, step: Tensor, high: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Do ``activate``, then ``s clip(round(y / s), 0, high)``."""
-    variance, mean = torch.var_mean(rows, dim=1, correction=0)
+    mean, variance = _moments(signal)
     slope = gamma * torch.rsqrt(variance + epsilon)
-    return _level(_normalized(rows, slope, beta - mean * slope), step, high), mean, variance
+    return _level(_normalized(signal, slope, beta - mean * slope), step, high), mean, variance
 
 
 def activate_backward(
-    rows: Tensor, gradient: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, mean: Tensor, variance: Tensor
+    signal: Tensor, gradient: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, mean: Tensor, variance: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of the rows, of gamma and of beta."""
+    """Return the gradients of the signal, of gamma and of beta."""
     inverse = torch.rsqrt(variance + epsilon)
     slope = gamma * inverse
-    through = gradient * (rows * slope[:, None] + (beta - mean * slope)[:, None] > 0)
-    return _through_norm(rows, through, slope, mean, inverse)
+    through = gradient * (_normalized(signal, slope, beta - mean * slope) > 0)
+    return _through_norm(signal, through, slope, mean, inverse)
 
 
 def activate_to_levels_backward(
-    rows: Tensor,
+    signal: Tensor,
     gradient: Tensor,
     gamma: Tensor,
     beta: Tensor,
@@ -60,29 +68,29 @@ def activate_to_levels_backward(
     step: Tensor,
     high: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of the rows, of gamma, of beta and of the step."""
+    """Return the gradients of the signal, of gamma, of beta and of the step."""
     inverse = torch.rsqrt(variance + epsilon)
     slope = gamma * inverse
-    ratio = _normalized(rows, slope, beta - mean * slope) / step
+    ratio = _normalized(signal, slope, beta - mean * slope) / step
     rounded = ratio.round()
     inside = rounded <= high
-    to_step = (gradient * torch.where(inside, rounded - ratio, float(high))).sum()
-    return *_through_norm(rows, gradient * (inside & (ratio > 0)), slope, mean, inverse), to_step
+    to_step = (gradient * torch.where(inside, rounded - ratio, float(high))).sum(2).sum()
+    return *_through_norm(signal, gradient * (inside & (ratio > 0)), slope, mean, inverse), to_step
 
 
 def _through_norm(
-    rows: Tensor, through: Tensor, slope: Tensor, mean: Tensor, inverse: Tensor
+    signal: Tensor, through: Tensor, slope: Tensor, mean: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    normal = (rows - mean[:, None]) * inverse[:, None]
-    to_beta, to_gamma = through.sum(1), (through * normal).sum(1)
-    count = rows.shape[1]
-    out = slope[:, None] * (through - (to_beta / count)[:, None] - normal * (to_gamma / count)[:, None])
-    return out, to_gamma, to_beta
+    normal = (signal - mean[:, None, None]) * inverse[:, None, None]
+    to_beta, to_gamma = through.sum(2).sum(1), (through * normal).sum(2).sum(1)
+    count = signal.shape[1] * signal.shape[2]
+    means = (to_beta / count)[:, None, None], (to_gamma / count)[:, None, None]
+    return slope[:, None, None] * (through - means[0] - normal * means[1]), to_gamma, to_beta
 
 
-def known_activate(rows: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
+def known_activate(signal: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
     """Return ``relu(slope z + shift)``."""
-    return _normalized(rows, slope, shift)
+    return _normalized(signal, slope, shift)
 
 
 def quantize(values: Tensor, step: Tensor, low: int, high: int) -> Tensor:
@@ -95,7 +103,7 @@ def quantize_backward(values: Tensor, gradient: Tensor, step: Tensor, low: int, 
     ratio = values / step
     rounded = ratio.round()
     inside = (rounded >= low) & (rounded <= high)
-    to_step = (gradient * torch.where(inside, rounded - ratio, rounded.clamp(low, high))).sum()
+    to_step = (gradient * torch.where(inside, rounded - ratio, rounded.clamp(low, high))).sum(-1).sum()
     return gradient * inside, to_step
 
 
