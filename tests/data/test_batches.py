@@ -120,3 +120,10 @@ def test_batches_that_cannot_be_are_refused(file):
             FileBatches(file, np.arange(240), size, seed=1)
     with pytest.raises(ConfigError, match="0 classes"):
         GeneratedBatches(NamedFrames(), 10, seed=1, labels=())
+
+
+def test_batches_made_together_are_those_made_one_by_one():
+    alone, together = (GeneratedBatches(NamedFrames(), 50, seed=5, together=count) for count in (1, 3))
+    for number in (0, 1, 2, 3, 7, 4):
+        for one, other in zip(alone.batch(number), together.batch(number), strict=True):
+            assert one is other is None or torch.equal(one, other)

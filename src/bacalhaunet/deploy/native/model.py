@@ -16,6 +16,9 @@ from bacalhaunet.errors import ConfigError
 WITH_FOURS = frozenset({"avx512"})
 """Kernels that sum four products of bytes in one operation."""
 
+_FLOAT = np.dtype(np.float32)
+"""Asked for by this object, an array is made faster than by the name of its type."""
+
 
 def load_extension() -> ModuleType | None:
     """Return the compiled kernels; None where the package was installed without a C compiler."""
@@ -74,17 +77,17 @@ class NativeModel:
         self._model = _make(extension, self.plan)
         low = program.tensors[program.input].format_low
         self._byte = np.int8 if low < 0 else np.uint8
-        self._shape = (2, program.frame_length)
+        self._classes = program.classes
 
     def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return real logits (n, classes) of contiguous float32 frames (n, 2, frame length)."""
-        output = np.empty((len(frames), self.program.classes), np.float32)
+        output = np.empty((len(frames), self._classes), _FLOAT)
         self._run(self._model, self._set, frames, output, False, False)
         return output
 
     def logits_of_integers(self, samples: NDArray[np.int8] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return real logits (n, classes) of contiguous samples that are quantized already, one byte each."""
-        output = np.empty((len(samples), self.program.classes), np.float32)
+        output = np.empty((len(samples), self._classes), _FLOAT)
         self._run(self._model, self._set, samples, output, True, False)
         return output
 

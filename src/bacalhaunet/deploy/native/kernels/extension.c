@@ -258,17 +258,19 @@ static PyObject *kernels(PyObject *self, PyObject *arguments)
     return k ? PyCapsule_New((void *)(uintptr_t)k, "bacalhaunet.kernels", NULL) : NULL;
 }
 
-/* chain(n): n additions, each waiting for the one before: one a cycle, to measure the clock by. */
+/* chain(n): n additions, each waiting for the one before: one a cycle, to measure the clock by. What is added is in a
+ * register: additions of constants are done on the way by some processors, several a cycle. */
 static PyObject *chain(PyObject *self, PyObject *arguments)
 {
     long long n;
-    unsigned long long sum = 0;
+    unsigned long long sum = 0, step = 1;
     (void)self;
     if (!PyArg_ParseTuple(arguments, "L", &n))
         return NULL;
+    __asm__ volatile("" : "+r"(step));
     for (long long i = 0; i < n; i += 8) {
 #define ADD                                                                                                            \
-    sum += 1;                                                                                                          \
+    sum += step;                                                                                                       \
     __asm__ volatile("" : "+r"(sum));
         ADD ADD ADD ADD ADD ADD ADD ADD
 #undef ADD
