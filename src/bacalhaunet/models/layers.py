@@ -8,7 +8,7 @@ convolutions of height 1, depthwise layers are several times faster there than t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import brevitas.nn as qnn
 import torch
@@ -161,10 +161,11 @@ class Activation(Switch, nn.Module):
         on_gpu = gpu_applies_to(signal)
         if not possible or not (on_gpu or kernels.applies_to(signal)) or (quantizer and quantizer.low < 0):
             return cast("Tensor", self(norm(signal)))
+        device: Any = gpu if on_gpu else kernels
         if known:
-            return (gpu if on_gpu else kernels).known_norm_activation(signal, norm)
+            return cast("Tensor", device.known_norm_activation(signal, norm))
         step, high = (None, 0) if quantizer is None else (quantizer.scale, quantizer.high)
-        return (gpu if on_gpu else kernels).norm_activation(signal, norm, step, high)
+        return cast("Tensor", device.norm_activation(signal, norm, step, high))
 
 
 def optional_quantizer(bits: int | None, *, signed: bool, factor: float = 1.0) -> nn.Module:

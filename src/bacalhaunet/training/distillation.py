@@ -21,8 +21,8 @@ from bacalhaunet.training.teacher_answers import KeptAnswers
 class DistillationLoss:
     """``(1 - w) CE(z, label) + w T^2 KL(softmax(teacher / T) || softmax(z / T))``, the mean over the batch.
 
-    The teacher is asked in evaluation mode and without a gradient: its weights, statistics and mode stay as they are. It is no
-    part of the trained network or its checkpoints.
+    The teacher is asked in evaluation mode and without a gradient: its weights, statistics and mode stay as they are.
+    It is no part of the trained network or its checkpoints.
 
     Args:
         teacher: Maps frames to logits of the same classes. Another loss may ask the same object.

@@ -130,12 +130,17 @@ def _fast_on_gpu(
     if config.accelerator == "cpu" or not torch.cuda.is_available() or share.processes > 1:
         yield
         return
+    first = batches.source.batch(batches.next_number).to(torch.device("cuda"))
+    before = torch.get_float32_matmul_precision()
     # Products of 10 bits of mantissa, summed in float32: the levels of quantized signals have no more than 8.
     torch.set_float32_matmul_precision("high")
-    first = batches.source.batch(batches.next_number).to(torch.device("cuda"))
-    with trained_as_one_graph(network, first.frames):
-        loss(torch.zeros(len(first.labels), classes, device="cuda"), first)  # records the teacher before threads start
-        yield
+    try:
+        with trained_as_one_graph(network, first.frames):
+            # A teacher is recorded now, before threads that make frames start.
+            loss(torch.zeros(len(first.labels), classes, device="cuda"), first)
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _loss(config: TrainConfig, classes: int, batches: ResumableBatches, share: Share) -> Loss:

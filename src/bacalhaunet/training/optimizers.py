@@ -66,7 +66,7 @@ class MuonAndAdam(Optimizer):
         return loss
 
     def _step_matrices(self, learning_rate: float) -> None:
-        moved = [weight for weight in self._matrices if weight.grad is not None]
+        moved: list[Tensor] = [weight for weight in self._matrices if weight.grad is not None]
         if not moved:
             return
         for weight in moved:
@@ -74,14 +74,15 @@ class MuonAndAdam(Optimizer):
                 self.state[weight]["momentum"] = torch.zeros_like(weight)
         momenta: list[Tensor] = [self.state[weight]["momentum"] for weight in moved]
         # One call for all weights: on a GPU each costs as much as the arithmetic.
-        gradients = torch._foreach_add([weight.grad for weight in moved], moved, alpha=self._weight_decay)
+        given = [weight.grad for weight in moved if weight.grad is not None]
+        gradients = torch._foreach_add(given, moved, alpha=self._weight_decay)
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         torch._foreach_lerp_(gradients, momenta, MOMENTUM)
         factors = orthogonal_factors([gradient.flatten(1) for gradient in gradients])
         sizes = [-0.2 * learning_rate * math.sqrt(max(factor.shape)) for factor in factors]
         steps = [factor.reshape(weight.shape) for factor, weight in zip(factors, moved, strict=True)]
         torch._foreach_mul_(steps, sizes)
-        torch._foreach_add_(moved, steps)
+        torch._foreach_add_(moved, steps, alpha=1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the learning rates and what both optimizers remember."""

@@ -53,7 +53,7 @@ def _iterated(matrices: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
     """Return the factors of matrices, turned where they have more rows than columns, filled up to one shape."""
     turned = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t() for matrix in matrices]
     filled = [functional.pad(m, (0, shape[1] - m.shape[1], 0, shape[0] - m.shape[0])) for m in turned]
-    x = torch.stack(filled)
+    x: Tensor = torch.stack(filled)
     x = x / x.flatten(1).norm(dim=1).clamp_min(1e-7)[:, None, None]
     a, b, c = COEFFICIENTS
     for _ in range(ITERATIONS):

@@ -2,14 +2,14 @@
 
 A signal is (channels, batch, length); numbers of a channel are (channels,), steps are scalars. The functions say the
 forward and the backward pass as formulas of whole tensors, so that they run anywhere; compiled, each is two or three
-kernels instead of ten or twenty. Sums are taken over the length first: those of all channels and frames keep a GPU busy,
-and what is written beside them is written in the same pass.
+kernels instead of ten or twenty. Sums are taken over the length first: those of all channels and frames keep a GPU
+busy, and what is written beside them is written in the same pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -107,7 +107,7 @@ def quantize_backward(values: Tensor, gradient: Tensor, step: Tensor, low: int, 
     return gradient * inside, to_step
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(function: Callable[..., Any], dynamic: bool) -> Callable[..., Any]:
     """Return a function compiled once for all shapes (``dynamic``), or once for each."""
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
