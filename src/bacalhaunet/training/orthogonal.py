@@ -24,7 +24,7 @@ def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
 
     Singular values end between about 0.7 and 1.2. Matrices of nearly the same shape are filled up with zeros, which the
     iteration keeps, and go through it together: a network has a dozen small ones, and one by one they would cost a GPU
-    as much as the rest of a step.
+    as much as the rest of a step. Larger ones go together with those of the same shape.
 
     Args:
         matrices: Each (rows, columns).
@@ -44,9 +44,9 @@ def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _filled(short: int, long: int) -> tuple[int, int]:
-    """Return the next powers of two; for small matrices, whose number is what costs, a square."""
-    short, long = (1 << (count - 1).bit_length() for count in (short, long))
-    return (long, long) if long <= SQUARES else (short, long)
+    """Return the next square of a power of two for small matrices, whose number is what costs; large ones stay."""
+    side = 1 << (long - 1).bit_length()
+    return (side, side) if side <= SQUARES else (short, long)
 
 
 def _iterated(matrices: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
