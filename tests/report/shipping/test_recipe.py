@@ -3,12 +3,14 @@ import shlex
 import shutil
 
 import pytest
+import yaml
 
 pytest.importorskip("lightning")
 
 from bacalhaunet.cli.main import main
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.saved import load_model
+from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.report.shipping.recipe import recipe_of, write_recipe
 
 
@@ -29,6 +31,25 @@ def test_a_network_that_is_start_and_teacher_is_trained_once(tiny_run):
     assert [run["command"] for run in recipe] == ["train", "train"]
     assert (recipe[1]["starts_from"], recipe[1]["teacher"]) == (0, 0)
     assert "spec" in recipe[0]
+
+
+def test_a_shipped_network_that_is_start_and_teacher_of_several_runs_is_made_once(tmp_path):
+    network = "accurate"
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = {"network": network, "distillation": {"teacher": "accurate"}, "data": {"file": None, "profile": "twin"}}
+        (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+        network = str(folder / "model.safetensors")
+    recipe = recipe_of(tmp_path / "second" / "model.safetensors")
+    assert len(recipe) == len(recipe_of_card("accurate")) + 2
+    first, second = recipe[-2:]
+    assert first["starts_from"] == first["teacher"] == second["teacher"]
+    assert recipe[second["starts_from"]] is first
+
+
+def recipe_of_card(name):
+    return shipped_networks()[name].card["training"]["recipe"]
 
 
 def test_without_the_folder_of_a_run_there_is_no_recipe(tiny_run, tmp_path):

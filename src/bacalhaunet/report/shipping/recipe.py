@@ -82,12 +82,15 @@ def _behind(network: str, folder: Path, found: list[Run], numbers: dict[str, int
     shipped = shipped_networks().get(network)
     if shipped is None:
         return None
-    first = len(found)
+    places: list[int] = []
     for run in shipped.card["training"]["recipe"]:
-        moved = {key: run[key] + first for key in ("starts_from", "teacher") if run.get(key) is not None}
-        found.append({**run, **moved})
-    numbers[str(shipped.model.resolve())] = len(found) - 1
-    return len(found) - 1
+        moved = {key: places[run[key]] for key in ("starts_from", "teacher") if run.get(key) is not None}
+        whole = {**run, **moved}
+        if whole not in found:  # a network that is start and teacher, or teacher of several runs, is made once
+            found.append(whole)
+        places.append(found.index(whole))
+    numbers[str(shipped.model.resolve())] = places[-1]
+    return places[-1]
 
 
 def write_recipe(recipe: Sequence[Run], folder: Path) -> Path:
