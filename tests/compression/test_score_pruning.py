@@ -1,7 +1,9 @@
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,8 @@ from bacalhaunet.compression.score_pruning import ScorePruning, ScorePruningConf
 from bacalhaunet.cost.metric import metric_cost  # noqa: E402
 from bacalhaunet.deploy.export import trace  # noqa: E402
 from bacalhaunet.errors import ConfigError  # noqa: E402
+from bacalhaunet.models.catalog import find_spec  # noqa: E402
+from bacalhaunet.models.network import build_network  # noqa: E402
 from bacalhaunet.training.fit import LAST_CHECKPOINT  # noqa: E402
 
 from .small_pruning import SPEC, TARGET, digest, run, start  # noqa: E402
@@ -100,3 +104,28 @@ def test_the_schedule_goes_from_the_start_to_the_target_and_never_up():
 def test_an_impossible_schedule_is_an_error(values):
     with pytest.raises(ConfigError):
         ScorePruningConfig(**values)
+
+
+def test_a_weight_beyond_its_learned_threshold_counts_by_its_level():
+    """Its level is cut off, so its own gradient is 0; it used to be cut first, largest weights before all others."""
+    torch.manual_seed(5)
+    spec = replace(find_spec("first-experiment").quantized(5, 5, sum_bits=5), learned_weight_steps=True)
+    network = build_network(spec).train()
+    layer = network.blocks[0].pointwise
+    with torch.no_grad():
+        layer.weight[3, 0, 0] = 7.0
+        layer.learned_threshold.fill_(0.5)
+    frames = torch.randn(16, 2, 1024, generator=torch.Generator().manual_seed(2))
+    before = network.eval()(frames).detach()
+    module = SimpleNamespace(network=network, modules=network.modules)
+    pruning = ScorePruning(spec, 0.0001, ScorePruningConfig())
+    pruning.on_train_start(SimpleNamespace(estimated_stepping_batches=10), module)
+    torch.testing.assert_close(network.eval()(frames).detach(), before)
+    network.train()
+    for seed in range(5):
+        network.zero_grad()
+        given = torch.randn(16, 2, 1024, generator=torch.Generator().manual_seed(seed))
+        torch.nn.functional.cross_entropy(network(given), torch.arange(16)).backward()
+        pruning.on_before_optimizer_step(None, module, None)
+    worth = pruning._importance("blocks.0.pointwise", layer)
+    assert float(worth[3, 0, 0]) > 0

@@ -99,6 +99,17 @@ class _FastWeights(Switch):
         proxy.init_tensor_quant()
         proxy.init_tensor_quant = stay_built
 
+    def reach_within_levels(self) -> None:
+        """Bring weights beyond a learned threshold back to it; their levels stay.
+
+        A weight whose level is cut off gets no gradient. It would look as if the loss did not depend on it.
+        """
+        threshold = self.learned_threshold
+        if threshold is not None:
+            with torch.no_grad():
+                reach = threshold.abs()
+                torch.minimum(torch.maximum(self.weight, -reach), reach, out=self.weight.data)
+
     def set_step(self) -> None:
         """Set a learned threshold to the one of least squared error for the weights as they are."""
         threshold, weight = self.learned_threshold, self.weight.detach()
@@ -182,6 +193,13 @@ def learn_weight_steps(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, _FastWeights):
             module.learn_step()
+
+
+def reach_within_levels(network: nn.Module) -> None:
+    """Bring every weight beyond a learned threshold back to it; see ``_FastWeights.reach_within_levels``."""
+    for module in network.modules():
+        if isinstance(module, _FastWeights):
+            module.reach_within_levels()
 
 
 def set_weight_steps(network: nn.Module) -> None:
