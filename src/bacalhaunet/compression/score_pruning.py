@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from bacalhaunet.compression.budget import Pattern, charged_score, least_score, masks_for_score
 from bacalhaunet.cost.nonzero import stored_weight
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.weighted_layers import reach_within_levels
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.weighted_layers import reach_within_levels
 
 GRADIENT_MEMORY = 0.98
 """Share of the mean gradient and the mean squared gradient that is kept from step to step."""

@@ -38,7 +38,11 @@ def test_a_shipped_network_that_is_start_and_teacher_of_several_runs_is_made_onc
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
-        settings = {"network": network, "distillation": {"teacher": "accurate"}, "data": {"file": None, "profile": "twin"}}
+        settings = {
+            "network": network,
+            "distillation": {"teacher": "accurate"},
+            "data": {"file": None, "profile": "twin"},
+        }
         (folder / "config.yaml").write_text(yaml.safe_dump(settings))
         network = str(folder / "model.safetensors")
     recipe = recipe_of(tmp_path / "second" / "model.safetensors")
