@@ -5,6 +5,7 @@ from collections import Counter
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.search import worker
@@ -195,3 +196,18 @@ def test_a_database_that_does_not_answer_is_said_without_its_password(tmp_path):
     with pytest.raises(ConfigError, match="cannot be used") as raised:
         open_study(place, tiny_search(), 24)
     assert "secret" not in str(raised.value)
+
+
+def test_a_database_whose_tables_another_worker_makes_at_the_same_moment_is_opened_again(tmp_path, monkeypatch):
+    refused = []
+
+    class Late(optuna.storages.RDBStorage):
+        def __init__(self, *arguments, **settings):
+            if len(refused) < 2:
+                refused.append(1)
+                raise OperationalError("CREATE TABLE trial_params", None, Exception("trial_params already exists"))
+            super().__init__(*arguments, **settings)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", Late)
+    assert Desk(tmp_path).claim().number == 0
+    assert len(refused) == 2

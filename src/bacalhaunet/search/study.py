@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ SETTINGS = "settings"
 
 GRACE_BEATS = 4
 """Signs of life that must be missing before a worker is given up."""
+
+_OPENINGS = 5
+"""Times a database is opened before 'already exists' is an error."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,19 @@ def read_study(place: StudyPlace) -> Any:
 
 
 def _storage(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
+    """Open the database, and make its tables where it is new."""
+    for left in reversed(range(_OPENINGS)):
+        try:
+            return _opened(place, heartbeat_seconds)
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            # Another process was making the tables of a new database at the same moment; now they are there.
+            if "already exists" not in str(error) or not left:
+                raise
+            time.sleep(0.5)
+    raise AssertionError("the last opening returns or raises")
+
+
+def _opened(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sqlite = place.url.startswith("sqlite")
     with warnings.catch_warnings():
