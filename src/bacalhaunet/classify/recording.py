@@ -105,16 +105,12 @@ class Classification:
         while log is not None and done < len(self) and (kept := log.frames(classes)) is not None:
             yield self._answered(self.cutter.starts[done : done + len(kept[0])], *kept, names)
             done += len(kept[0])
-        computed = (partial(self._computed, first, first + size) for first in range(done, len(self), size))
-        for logits, starts, silent in ahead(computed, self._threads):
+        cuts = (partial(self.cutter.batch, first, first + size) for first in range(done, len(self), size))
+        for frames, starts, silent in ahead(cuts, self._threads):
+            logits = self._logits(frames)
             if log is not None:
                 log.keep_frames(logits, silent)
             yield self._answered(starts, logits, silent, names)
-
-    def _computed(self, first: int, last: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
-        """Cut and classify frames: in the threads that cut, so that cutting and answering fill the engine's gaps."""
-        frames, starts, silent = self.cutter.batch(first, last)
-        return self._logits(frames), starts, silent
 
     def _logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = self.engine.logits(frames)
