@@ -16,7 +16,7 @@ import numpy as np
 
 from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
 from bacalhaunet.deploy.integer.program import Program
-from bacalhaunet.deploy.native.model import NativeModel, load_extension
+from bacalhaunet.deploy.native.model import FLOAT, NativeModel, load_extension
 from bacalhaunet.deploy.native.tables import NativeTables
 from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PRIORITY = 20
 """Above onnxruntime: what can be lowered runs natively unless another engine is asked for."""
-_FLOAT = np.dtype(np.float32)
 _PART = 64
 """Fewest frames that are worth a thread of their own."""
 
@@ -77,7 +76,7 @@ class NativeEngine:
 
     def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return float32 (n, classes) for float32 (n, 2, frame_length)."""
-        if type(frames) is np.ndarray and frames.dtype is _FLOAT and frames.shape == self._single:
+        if type(frames) is np.ndarray and frames.dtype is FLOAT and frames.shape == self._single:
             try:  # one frame, as a receiver has it: nothing to convert
                 return self._model.logits(frames)
             except (ValueError, BufferError):  # not contiguous

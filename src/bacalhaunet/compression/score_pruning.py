@@ -22,7 +22,7 @@ from bacalhaunet.compression.budget import Pattern, charged_score, least_score, 
 from bacalhaunet.cost.nonzero import stored_weight
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.weighted_layers import reach_within_levels
+from bacalhaunet.models.weighted_layers import clip_to_thresholds
 
 GRADIENT_MEMORY = 0.98
 """Share of the mean gradient and the mean squared gradient that is kept from step to step."""
@@ -129,7 +129,7 @@ class ScorePruning(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start with every weight that is not zero, unless a checkpoint was loaded."""
         layers = self._layers(pl_module)
-        reach_within_levels(pl_module)
+        clip_to_thresholds(pl_module)
         self._steps = int(trainer.estimated_stepping_batches)
         if not self.masks:
             self.masks = {name: layer.weight.detach() != 0 for name, layer in layers.items()}
@@ -167,7 +167,7 @@ class ScorePruning(Callback):
                 score = self.config.score_at(done, self.start, self.target)
                 self._choose(layers, score, self.config.exchange_at(done))
             torch._foreach_mul_([layer.weight for layer in layers.values()], [self.masks[name] for name in layers])
-        reach_within_levels(pl_module)
+        clip_to_thresholds(pl_module)
 
     def _choose(self, layers: dict[str, Any], target: float, exchange: float) -> None:
         """Keep the most important weights; give a share of the score to cut ones with large gradients."""

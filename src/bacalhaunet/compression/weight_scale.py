@@ -37,8 +37,7 @@ def rescale_weights(network: nn.Module, root_mean_square: float) -> None:
     ``norm(c z) = norm(z)``, so the function stays as it was, up to BatchNorm's epsilon. A pruning threshold is a
     length, and without weight decay the length of such weights is whatever training left. Layers keep their
     proportions, which say what they can lose: brought to 0.28 each, BacalhauNet's lost all but 3 of the 48 weights of
-    the first pointwise layer to the report's second step. Train with Adam and the report's weight decay first: that
-    brings each layer to a length of its own within some thousand steps.
+    the first pointwise layer to the report's second step. Weight decay gives each layer a length of its own.
 
     Args:
         network: Quantized or not; learned steps of weights follow.

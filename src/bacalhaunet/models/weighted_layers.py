@@ -99,7 +99,7 @@ class _FastWeights(Switch):
         proxy.init_tensor_quant()
         proxy.init_tensor_quant = stay_built
 
-    def reach_within_levels(self) -> None:
+    def clip_to_threshold(self) -> None:
         """Bring weights beyond a learned threshold back to it; their levels stay.
 
         A weight whose level is cut off gets no gradient. It would look as if the loss did not depend on it.
@@ -195,11 +195,11 @@ def learn_weight_steps(network: nn.Module) -> None:
             module.learn_step()
 
 
-def reach_within_levels(network: nn.Module) -> None:
-    """Bring every weight beyond a learned threshold back to it; see ``_FastWeights.reach_within_levels``."""
+def clip_to_thresholds(network: nn.Module) -> None:
+    """Bring every weight beyond a learned threshold back to it; see ``_FastWeights.clip_to_threshold``."""
     for module in network.modules():
         if isinstance(module, _FastWeights):
-            module.reach_within_levels()
+            module.clip_to_threshold()
 
 
 def set_weight_steps(network: nn.Module) -> None:

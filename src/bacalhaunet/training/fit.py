@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.errors import ModelFileError
-from bacalhaunet.models.gpu.graphs import trained_as_one_graph
 from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.checkpoints import BestWeights, ResumePoint
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.curve import CurvePoint, LearningCurve
+from bacalhaunet.training.device import training_device
 from bacalhaunet.training.distillation import configured_loss
 from bacalhaunet.training.distributed import Share, ShareOfBatches, own_share, shared_statistics
+from bacalhaunet.training.on_gpu import recorded
 from bacalhaunet.training.progress import ProgressLines
 from bacalhaunet.training.task import ClassificationTask, Loss
 
@@ -97,22 +98,16 @@ def fit(
     curve = LearningCurve(folder / "curve.json", config.batch_size)
     loss = loss or _loss(config, classes, batches, share)
     task = ClassificationTask(
-        network,
-        config.optimizer,
-        steps_per_epoch=len(batches),
-        epochs=config.epochs,
-        classes=classes,
-        loss=loss,
+        network, config.optimizer, steps_per_epoch=len(batches), epochs=config.epochs, classes=classes, loss=loss
     )
     progress = ProgressLines(title, config.batch_size)
     callbacks = [curve, progress, *callbacks, *_checkpoints(config, folder, keep_from_epoch)]
     trainer = _trainer(config, folder, callbacks, share)
-    resume = folder / LAST_CHECKPOINT
-    if share.processes > 1:
-        source = ShareOfBatches(batches.source, config.batch_size, share)
-        batches = ResumableBatches(source, batches.batches_per_epoch, batches.ahead)
-    with shared_statistics(network, share), _fast_on_gpu(network, loss, batches, classes, config, share):
-        _run(trainer, task, batches, _Listed(validation, share), resume if resume.is_file() else None)
+    device, batches = training_device(config), _own_batches(batches, config, share)
+    alone_on_gpu = share.processes == 1 and device != "cpu"
+    fast = recorded(network, loss, batches, classes, device) if alone_on_gpu else nullcontext()
+    with shared_statistics(network, share), fast:
+        _run(trainer, task, batches, _Listed(validation, share), folder / LAST_CHECKPOINT)
     _load_best(network, folder)
     return FitResult(
         validation_accuracy=max(point.validation_accuracy for point in curve.points[keep_from_epoch - 1 :]),
@@ -122,32 +117,19 @@ def fit(
     )
 
 
-@contextmanager
-def _fast_on_gpu(
-    network: nn.Module, loss: Loss, batches: ResumableBatches, classes: int, config: TrainConfig, share: Share
-) -> Iterator[None]:
-    """Within, a network that is alone on a GPU trains there as graphs, and asks its teacher as one."""
-    if config.accelerator == "cpu" or not torch.cuda.is_available() or share.processes > 1:
-        yield
-        return
-    first = batches.source.batch(batches.next_number).to(torch.device("cuda"))
-    before = torch.get_float32_matmul_precision()
-    # Products of 10 bits of mantissa, summed in float32: the levels of quantized signals have no more than 8.
-    torch.set_float32_matmul_precision("high")
-    try:
-        with trained_as_one_graph(network, first.frames):
-            # A teacher is recorded now, before threads that make frames start.
-            loss(torch.zeros(len(first.labels), classes, device="cuda"), first)
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def _loss(config: TrainConfig, classes: int, batches: ResumableBatches, share: Share) -> Loss:
     # Processes that share a training, and GPUs, ask the teacher themselves.
-    alone_on_cpu = share.processes == 1 and (config.accelerator == "cpu" or not torch.cuda.is_available())
+    alone_on_cpu = share.processes == 1 and training_device(config) == "cpu"
     frames = config.epochs * len(batches) * config.batch_size
     return configured_loss(config.distillation, classes, batches.source if alone_on_cpu else None, frames)
+
+
+def _own_batches(batches: ResumableBatches, config: TrainConfig, share: Share) -> ResumableBatches:
+    """Return this process's rows of every batch."""
+    if share.processes == 1:
+        return batches
+    source = ShareOfBatches(batches.source, config.batch_size, share)
+    return ResumableBatches(source, batches.batches_per_epoch, batches.ahead)
 
 
 def _checkpoints(config: TrainConfig, folder: Path, first_epoch: int) -> list[Callback]:
@@ -180,8 +162,9 @@ def _run(
     task: ClassificationTask,
     batches: ResumableBatches,
     validation: _Listed,
-    checkpoint: Path | None,
+    resume: Path,
 ) -> None:
+    checkpoint = resume if resume.is_file() else None
     with warnings.catch_warnings():
         # The batches are made ahead in a thread of our own, so Lightning's advice to add workers does not apply.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.radio.profiles import FrameSource, make_source
 from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import DataConfig, TrainConfig
+from bacalhaunet.training.device import training_device
 
 VALIDATION_SEED = 2_147_483_646
 """Seed of the frames that choices are made on; no run can train with it, since it has one of its own."""
@@ -119,7 +119,7 @@ class _ReadWhenAsked(Sequence[Batch]):
 def _from_generator(config: TrainConfig) -> TrainingData:
     data = config.data
     snrs = [snr for snr in SNRS_DB if snr >= data.snr_min_db]
-    device = _device(config)
+    device = training_device(config)
     source = make_source(data.profile, device=device)
     names = tuple(source.modulations)
     batches = GeneratedBatches(
@@ -149,10 +149,3 @@ def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: in
     if excess:
         batches[-1] = batches[-1].part(slice(-excess))
     return batches
-
-
-def _device(config: TrainConfig) -> str:
-    """Name the device that frames are made on: the GPU of this process, where there is one."""
-    if config.accelerator == "cpu" or not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"

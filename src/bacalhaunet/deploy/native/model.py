@@ -16,7 +16,7 @@ from bacalhaunet.errors import ConfigError
 WITH_FOURS = frozenset({"avx512"})
 """Kernels that sum four products of bytes in one operation."""
 
-_FLOAT = np.dtype(np.float32)
+FLOAT = np.dtype(np.float32)
 """Asked for by this object, an array is made faster than by the name of its type."""
 
 
@@ -81,13 +81,13 @@ class NativeModel:
 
     def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return real logits (n, classes) of contiguous float32 frames (n, 2, frame length)."""
-        output = np.empty((len(frames), self._classes), _FLOAT)
+        output = np.empty((len(frames), self._classes), FLOAT)
         self._run(self._model, self._set, frames, output, False, False)
         return output
 
     def logits_of_integers(self, samples: NDArray[np.int8] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return real logits (n, classes) of contiguous samples that are quantized already, one byte each."""
-        output = np.empty((len(samples), self._classes), _FLOAT)
+        output = np.empty((len(samples), self._classes), FLOAT)
         self._run(self._model, self._set, samples, output, True, False)
         return output
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bacalhaunet.models import fake_quant
 from bacalhaunet.models.gpu import passes
 from bacalhaunet.models.gpu.layout import as_signal, by_channel, groups
+from bacalhaunet.models.running_statistics import running_line, update_running
 
 _GROUPS = 128
 """Products that the gradient of a pointwise layer's weights is divided into."""
@@ -56,7 +57,8 @@ class _NormActivation(torch.autograd.Function):
         else:
             given = (channels, gamma, beta, norm.eps, step, high)
             out, mean, variance = passes.run(passes.activate_to_levels, *given)
-        _update_running(norm, mean, variance, channels[0].numel())
+        count = channels[0].numel()
+        update_running(norm, mean, variance * (count / max(count - 1, 1)))
         kept = (channels, gamma, beta, mean, variance)
         ctx.save_for_backward(*kept, *(() if step is None else (step,)))
         ctx.epsilon, ctx.high = norm.eps, high
@@ -76,18 +78,6 @@ class _NormActivation(torch.autograd.Function):
         return as_signal(out), None, to_gamma, to_beta, to_step, None
 
 
-def _update_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, rows: int) -> None:
-    """Move the running statistics as torch does: variance with one less in its denominator."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    assert norm.momentum is not None
-    with torch.no_grad():
-        norm.num_batches_tracked += 1
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (rows / max(rows - 1, 1)), norm.momentum)
-
-
 def pointwise(signal: Tensor, weight: Tensor) -> Tensor:
     """Mix the channels of each step, weight (out, in, 1)."""
     out: Tensor = _Pointwise.apply(signal, weight)
@@ -102,11 +92,7 @@ def norm_activation(signal: Tensor, norm: nn.BatchNorm1d, step: Tensor | None, h
 
 def known_norm_activation(signal: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     """Normalize with the running statistics, ReLU; without a gradient."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    slope = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * slope
-    return as_signal(passes.run(passes.known_activate, by_channel(signal), slope, shift))
+    return as_signal(passes.run(passes.known_activate, by_channel(signal), *running_line(norm)))
 
 
 def quantize(signal: Tensor, step: Tensor, low: int, high: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bacalhaunet.models.native.build import kernels
+from bacalhaunet.models.running_statistics import running_line, update_running
 
 MAX_CHANNELS = 4096
 """Channels the kernels have room for."""
@@ -167,7 +168,7 @@ class _NormActivation(torch.autograd.Function):
             )
         )
         mean, variance = moments[0].float(), (moments[1] / rows).float()
-        _update_running(norm, mean, (moments[1] / max(rows - 1, 1)).float())
+        update_running(norm, mean, (moments[1] / max(rows - 1, 1)).float())
         inverse = torch.rsqrt(variance + norm.eps)
         slope = (gamma.detach() * inverse).contiguous()
         shift = (beta.detach() - mean * slope).contiguous()
@@ -207,17 +208,6 @@ class _NormActivation(torch.autograd.Function):
         )
         to_scale = None if ctx.scale_shape is None else torch.full(ctx.scale_shape, to_step.value)
         return out, None, sums[1].float(), sums[0].float(), to_scale, None
-
-
-def _update_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics as torch does: variance with one less in its denominator."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    assert norm.momentum is not None
-    norm.num_batches_tracked += 1
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(variance, norm.momentum)
 
 
 class _Quantize(torch.autograd.Function):
@@ -267,10 +257,7 @@ def norm_activation(signal: Tensor, norm: nn.BatchNorm1d, scale: Tensor | None, 
 
 def known_norm_activation(signal: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     """Normalize with the running statistics, ReLU; without a gradient."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    slope = (norm.weight * torch.rsqrt(norm.running_var + norm.eps)).contiguous()
-    shift = (norm.bias - norm.running_mean * slope).contiguous()
+    slope, shift = (numbers.contiguous() for numbers in running_line(norm))
     batch, channels, _, length = signal.shape
     out, rows, none = torch.empty_like(signal), ctypes.c_int64(batch * length), ctypes.c_float(0)
     given = (address(signal), address(slope), address(shift), address(out))
