@@ -13,7 +13,7 @@ from bacalhaunet.models import network as network_module  # noqa: E402
 from bacalhaunet.models.catalog import find_spec  # noqa: E402
 from bacalhaunet.models.fused import fused_separable  # noqa: E402
 from bacalhaunet.models.layers import compute_plainly, on_one_row  # noqa: E402
-from bacalhaunet.models.native import build, functions  # noqa: E402
+from bacalhaunet.models.native import build, functions, separable  # noqa: E402
 from bacalhaunet.models.native.pooling import largest  # noqa: E402
 from bacalhaunet.models.network import build_network  # noqa: E402
 from bacalhaunet.models.separable_block import SeparableBlock  # noqa: E402
@@ -227,7 +227,7 @@ def block_gradients(monkeypatch, spec, *, fused):
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from((2, 4, 8, 16, 24, 40)),
+            st.sampled_from((2, 4, 8, 16, 24, 32, 40)),
             st.sampled_from((1, 3, 9, 12, 21)),
             st.integers(1, 3),
             st.integers(1, 2),
@@ -266,6 +266,28 @@ def test_a_block_computed_as_one_equals_its_parts(blocks, bits, sums, shared, le
         # A value on the border between two levels may fall on either side; float networks have no such borders.
         size = float(value.norm()) + 0.01 if bits is None else largest
         assert float((gradients[name] - value).norm()) < (1e-3 if bits is None else 0.2) * size, name
+
+
+@pytest.mark.parametrize("bits", [None, 5])
+@pytest.mark.parametrize("width", build.widths())
+def test_vectors_of_every_width_compute_the_same(width, bits, monkeypatch):
+    shapes = ((9, 32, 2, 8), (5, 32, 1, 1), (3, 48, 3, 1), (7, 48, 1, 1))
+    spec = NetworkSpec(
+        blocks=tuple(
+            SeparableBlock(kernel=kernel, channels=channels, stride=stride, depth_multiplier=filters)
+            for kernel, channels, stride, filters in shapes
+        ),
+        frame_length=200,
+    )
+    spec = spec if bits is None else spec.quantized(bits, bits, sum_bits=bits, shared_sums=True)
+    monkeypatch.setattr(separable, "widths", lambda: (width,))
+    loss, gradients, _ = block_gradients(pytest.MonkeyPatch(), spec, fused=True)
+    expected_loss, expected, _ = block_gradients(monkeypatch, spec, fused=False)
+    assert loss == pytest.approx(expected_loss, rel=1e-4 if bits is None else 1e-2)
+    largest = max(float(value.norm()) for value in expected.values() if value is not None)
+    for name, value in expected.items():
+        if value is not None:
+            assert float((gradients[name] - value).norm()) < (1e-3 if bits is None else 0.2) * largest, name
 
 
 @pytest.mark.parametrize("bits", [None, 5])

@@ -35,8 +35,8 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--weight_rms",
         type=float | None,
-        help="root mean square that all weights of normalized layers together are brought to first, by one factor; the "
-        "network computes the same, and thresholds mean the same whatever its training left (default: leave them)",
+        help="root mean square that the weights of each normalized layer are brought to before every step; the network "
+        "computes the same, and thresholds mean the same in every layer (default: leave them)",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 

@@ -108,8 +108,8 @@ def prune(
         config: The network and the settings of every fine-tuning.
         steps: lambda and epsilon of each iteration.
         folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
-        weight_rms: What ``rescale_weights`` brings the weights to before the first step, so that epsilon means the same
-            for every network; None leaves them.
+        weight_rms: What ``rescale_weights`` brings each layer to before every step, so that epsilon means the same for
+            every network and layer; None leaves them.
         data: Frames, if they are open already; else those ``config`` names.
 
     Raises:
@@ -130,13 +130,13 @@ def prune(
     data = data or training_data(config)
     stages = earlier_stages(config.network)
     spec, network = start_network(config, data)
-    if weight_rms is not None:
-        rescale_weights(network, weight_rms)
     for number, step in enumerate(steps, 1):
+        if weight_rms is not None:
+            rescale_weights(network, weight_rms)
         step_folder = folder / f"step-{number}"
         result = prune_step(network, step, data, config, step_folder, f"pruning step {number} of {len(steps)}")
         accuracy, curve = result.validation_accuracy, result.curve
-        told_too = {"weight_rms": weight_rms} if weight_rms is not None and number == 1 else {}
+        told_too = {"weight_rms": weight_rms} if weight_rms is not None else {}
         stages.append(
             stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **told_too)
         )

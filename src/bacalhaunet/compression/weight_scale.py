@@ -30,27 +30,23 @@ def normalized_layers(network: nn.Module) -> Iterator[tuple[FloatConvolution | Q
 
 
 def rescale_weights(network: nn.Module, root_mean_square: float) -> None:
-    """Multiply the weights of all normalized convolutions by one factor, in place, to a root mean square.
+    """Bring the weights of each normalized convolution to a root mean square, in place.
 
         W <- c W,  bias <- c bias,  mean <- c mean,  variance <- c^2 variance  with  c = rms / sqrt(mean(w^2))
 
     ``norm(c z) = norm(z)``, so the function stays as it was, up to BatchNorm's epsilon. A pruning threshold is a
-    length, and without weight decay the length of such weights is whatever training left. Layers keep their
-    proportions, which say what they can lose: brought to 0.28 each, BacalhauNet's lost all but 3 of the 48 weights of
-    the first pointwise layer to the report's second step. Weight decay gives each layer a length of its own.
+    length, and the length of such weights is whatever optimizer, penalty and number of steps left of it, in each layer
+    another. Brought to one before every pruning step, a threshold means the same share of a layer's scale in all.
 
     Args:
         network: Quantized or not; learned steps of weights follow.
-        root_mean_square: Of all weights together that are not zero; above 0.
+        root_mean_square: Of those weights of a layer that are not zero; above 0.
     """
-    layers = list(normalized_layers(network))
     with torch.no_grad():
-        kept = torch.cat([layer.weight[layer.weight != 0].flatten() for layer, _ in layers])
-        if not len(kept):
-            return
-        factor = root_mean_square / float(kept.square().mean().sqrt())
-        for layer, norm in layers:
-            _scale(layer, norm, factor)
+        for layer, norm in normalized_layers(network):
+            kept = layer.weight[layer.weight != 0]
+            if len(kept):
+                _scale(layer, norm, root_mean_square / float(kept.square().mean().sqrt()))
 
 
 def _scale(layer: FloatConvolution | QuantConvolution, norm: BatchNorm, factor: float) -> None:

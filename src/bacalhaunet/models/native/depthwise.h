@@ -1,7 +1,7 @@
 /* Depthwise convolution of one frame without a case for the borders: the signal is laid into a buffer with its padding,
  * one part for each residue of the stride, so that every tap reads neighbouring rows.
  *
- * A row is `channels` floats. Fewer than eight channels are taken eight floats at a time, several rows at once.
+ * A row is `channels` floats. Channels that do not fill a vector are taken several rows at once.
  */
 #ifndef BACALHAUNET_DEPTHWISE_H
 #define BACALHAUNET_DEPTHWISE_H
@@ -14,7 +14,7 @@ typedef struct {
     int batch, length_in, length_out, inputs, outputs, kernel, stride, padding, dilation;
 } block_shape;
 
-/* Floats that go through the vectors together; a multiple of the channels and of eight. */
+/* Floats that go through the vectors together; a multiple of the channels and of a vector's width. */
 static inline int lanes_of(int channels) { return channels % WIDTH ? WIDTH : channels; }
 
 /* Zeros that start at a cache line; vectors that lie across two take twice as long. */

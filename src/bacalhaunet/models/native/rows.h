@@ -1,10 +1,13 @@
-/* Vectors of eight channels, and the two products of a pointwise convolution on rows that lie in the cache. */
+/* Vectors of eight channels, or of sixteen where the processor has them (build.py compiles both), and the two products
+ * of a pointwise convolution on rows that lie in the cache. */
 #ifndef BACALHAUNET_ROWS_H
 #define BACALHAUNET_ROWS_H
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef WIDTH
 #define WIDTH 8
+#endif
 /* Written so that a value that is not a number stays one. */
 #define ATLEAST(x, low) ((x) < (low) ? (low) : (x))
 #define ATMOST(x, high) ((x) > (high) ? (high) : (x))
@@ -14,6 +17,11 @@ typedef int32_t mask __attribute__((vector_size(4 * WIDTH)));
 #define AT(p) ((vec)(*(const loose *)(p)))
 #define TO(p) (*(loose *)(p))
 
+
+/* Ask for the floats from p on, which the next tile needs, while this one is computed. */
+static inline __attribute__((always_inline)) void fetch(const float *p, size_t floats) {
+    for (size_t i = 0; i < floats; i += 16) __builtin_prefetch(p + i, 0, 2);
+}
 
 /* a where m is set, else b. */
 static inline __attribute__((always_inline)) vec choose(mask m, vec a, vec b) {
@@ -26,7 +34,7 @@ static inline __attribute__((always_inline)) vec nearest(vec x) {
     return (x + shift) - shift;
 }
 
-/* y[r][o] = sum_i x[r][i] w[i][o] for `rows` rows and eight times `blocks` outputs. */
+/* y[r][o] = sum_i x[r][i] w[i][o] for `rows` rows and `blocks` vectors of outputs. */
 static inline __attribute__((always_inline)) void product_block(
     const float *x, const float *w, float *y, int inputs, int outputs, const int rows, const int blocks) {
     vec sum[4][3];
@@ -64,7 +72,7 @@ static inline void product_rows(const float *x, const float *w, float *y, int64_
     for (; r < rows; r++) product_group(x + r * inputs, w, y + r * outputs, inputs, outputs, 1);
 }
 
-/* dw[i][o] += sum_r x[r][i] g[r][o] for four inputs and eight times `blocks` outputs. */
+/* dw[i][o] += sum_r x[r][i] g[r][o] for four inputs and `blocks` vectors of outputs. */
 static inline __attribute__((always_inline)) void outer_block(
     const float *x, const float *g, float *dw, int64_t rows, int inputs, int outputs, const int blocks) {
     vec sum[4][3];

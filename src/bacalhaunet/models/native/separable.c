@@ -126,6 +126,7 @@ int separable_pointwise(const block_shape *s, const float *z1, norm_activation *
             int count = s->length_out - l < TILE ? s->length_out - l : TILE;
             size_t row = (size_t)b * s->length_out + l;
             float *out = z2 + row * outputs;
+            fetch(z1 + (row + TILE) * inputs, TILE * inputs);
             activate_rows(n1, slope, shift, z1 + row * inputs, y1, count / group, wide);
             product_rows(y1, w, out, count, inputs, outputs);
             add_moments(parts + omp_get_thread_num(), out, count * outputs / lanes, lanes);
@@ -148,6 +149,8 @@ void separable_output(const block_shape *s, const float *z2, const norm_activati
         for (int l = 0; l < rows; l += TILE) {
             int count = rows - l < TILE ? rows - l : TILE;
             size_t at = ((size_t)b * rows + l) * lanes;
+            fetch(z2 + at + TILE * lanes, TILE * lanes);
+            if (sum->x) fetch(sum->x + at + TILE * lanes, TILE * lanes);
             finish_rows(n2, slope, shift, z2 + at, sum, sum->x ? sum->x + at : 0, y + at, count, lanes);
         }
 }

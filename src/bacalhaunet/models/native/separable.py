@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from bacalhaunet.models.native import functions
-from bacalhaunet.models.native.functions import address, checked, library, signal_tensor, thread_count
+from bacalhaunet.models.native.build import kernels, widths
+from bacalhaunet.models.native.functions import address, checked, signal_tensor, thread_count
 
 MAX_CHANNELS = 1024
 WIDTH = 8
-"""Floats of a vector; the kernels take channels in groups of it, or several steps of fewer channels at once."""
+"""Floats of a vector at least; the kernels take channels in groups of it, or several steps of fewer at once."""
 
 
 class _Shape(ctypes.Structure):
@@ -83,6 +84,14 @@ def _takes(channels: int) -> bool:
     return channels <= MAX_CHANNELS and (channels % WIDTH == 0 or WIDTH % channels == 0)
 
 
+def _library(shape: _Shape) -> ctypes.CDLL:
+    """Return the kernels with the widest vectors that the channels fill."""
+    wide = [width for width in widths() if shape.inputs % width == shape.outputs % width == 0]
+    library = kernels(wide[0] if wide else WIDTH)
+    assert library is not None
+    return library
+
+
 def _numbers(norm: nn.BatchNorm1d, gamma: Tensor, beta: Tensor, step: float, high: int) -> tuple[_Norm, Tensor]:
     """Return a normalization as the kernels know it, and the tensor that gets what it found in the batch."""
     assert norm.running_mean is not None
@@ -128,11 +137,11 @@ def _run_forward(
     residual = _Residual(address(x) if settings.has_sum else None, sum_step, settings.sum_low, settings.sum_high)
     z1, z2 = signal_tensor(batch, inputs, length_out), signal_tensor(batch, outputs, length_out)
     out = torch.empty_like(z2)
-    at, threads = ctypes.byref, thread_count()
-    checked(library().separable_depthwise(at(shape), address(x), address(taps), address(z1), at(first), threads))
+    at, threads, library = ctypes.byref, thread_count(), _library(shape)
+    checked(library.separable_depthwise(at(shape), address(x), address(taps), address(z1), at(first), threads))
     matrices = address(z1), at(first), address(matrix), address(z2), at(second)
-    checked(library().separable_pointwise(at(shape), *matrices, threads))
-    library().separable_output(at(shape), address(z2), at(second), at(residual), address(out), threads)
+    checked(library.separable_pointwise(at(shape), *matrices, threads))
+    library.separable_output(at(shape), address(z2), at(second), at(residual), address(out), threads)
     return _Forward(shape, residual, taps, matrix, z1, z2, out)
 
 
@@ -169,18 +178,18 @@ class _SeparableBlock(torch.autograd.Function):
         x, taps, matrix, z1, z2, _found1, _found2 = ctx.saved_tensors
         shape, first, second, residual = ctx.structures
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        at, threads = ctypes.byref, thread_count()
+        at, threads, library = ctypes.byref, thread_count(), _library(shape)
         (to1, of1), (to2, of2) = (_gradients(count) for count in matrix.shape)
         requantized = bool(residual.x) and residual.step > 0
         through = torch.empty_like(gradient) if requantized else gradient
         checked(
-            library().separable_output_backward(
+            library.separable_output_backward(
                 at(shape), address(z2), address(gradient), at(second), at(residual), address(through), at(to2), threads
             )
         )
         to_matrix, passed = torch.empty_like(matrix), torch.empty_like(z1)
         checked(
-            library().separable_pointwise_backward(
+            library.separable_pointwise_backward(
                 at(shape),
                 address(z2),
                 address(through),
@@ -198,7 +207,7 @@ class _SeparableBlock(torch.autograd.Function):
         to_taps = torch.empty_like(taps)
         to_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         checked(
-            library().separable_depthwise_backward(
+            library.separable_depthwise_backward(
                 at(shape),
                 address(x),
                 address(z1),

@@ -106,6 +106,9 @@ int separable_output_backward(const block_shape *s, const float *z2, const float
             int count = rows - l < TILE ? rows - l : TILE;
             size_t at = ((size_t)b * rows + l) * lanes;
             passed_sums *mine = parts + omp_get_thread_num();
+            fetch(z2 + at + TILE * lanes, TILE * lanes);
+            fetch(g + at + TILE * lanes, TILE * lanes);
+            if (requantized) fetch(sum->x + at + TILE * lanes, TILE * lanes);
             const float *x = requantized ? sum->x + at : 0;
             float *out = requantized ? through + at : 0;
             if (quantized && requantized)
@@ -163,6 +166,9 @@ int separable_pointwise_backward(const block_shape *s, const float *z2, const fl
             size_t row = (size_t)b * s->length_out + l;
             const float *z = z2 + row * outputs, *before = z1 + row * inputs;
             int me = omp_get_thread_num();
+            fetch(z + TILE * outputs, TILE * outputs);
+            fetch(g + (row + TILE) * outputs, TILE * outputs);
+            fetch(before + TILE * inputs, TILE * inputs);
             if (n2->step > 0)
                 gradient_tile(&second, by_z, constant, z, g + row * outputs, dz2, high, lanes, 1);
             else
