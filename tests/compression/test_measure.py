@@ -3,11 +3,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from bacalhaunet.compression.measure import (  # noqa: E402
+    drawn_frames,
     estimate_norms,
-    first_batches,
     mean_loss,
     validation_accuracy,
 )
+from bacalhaunet.data.batches import Batch  # noqa: E402
 from bacalhaunet.training.task import cross_entropy  # noqa: E402
 from tests.training.shared_run import batches  # noqa: E402
 
@@ -17,14 +18,24 @@ FOUR = [batches(3).batch(number) for number in range(4)]
 
 
 def test_accuracy_and_loss_do_not_depend_on_how_frames_are_split_into_batches():
-    network, whole = start().eval(), first_batches(FOUR, 10**9)
-    parts = [*first_batches(FOUR, 40)]
-    assert [len(batch.labels) for batch in parts] == [32, 8]
+    network, whole = start().eval(), drawn_frames(FOUR, 10**9)
+    assert [len(batch.labels) for batch in whole] == [32] * 4
     logits = torch.cat([network(batch.frames) for batch in whole])
     labels = torch.cat([batch.labels for batch in whole])
     assert validation_accuracy(network, whole) == float((logits.argmax(1) == labels).double().mean())
     joined = type(FOUR[0])(torch.cat([b.frames for b in whole]), labels, torch.zeros(len(labels)))
     assert mean_loss(network, whole) == pytest.approx(float(cross_entropy(logits, joined)), rel=1e-5)
+
+
+def test_frames_are_drawn_from_all_batches_and_are_the_same_again():
+    parts = drawn_frames(FOUR, 40)
+    assert sum(len(batch.labels) for batch in parts) == 40
+    assert len(parts) == 4
+    assert all(torch.equal(a.frames, b.frames) for a, b in zip(parts, drawn_frames(FOUR, 40), strict=True))
+    labels = torch.arange(24).repeat_interleave(20).split(100)  # sorted by modulation, as in a file
+    one_of_each = [Batch(torch.zeros(len(part), 2, 4), part, torch.zeros(len(part))) for part in labels]
+    found = torch.cat([batch.labels for batch in drawn_frames(one_of_each, 240)])
+    assert len(found.unique()) == 24
 
 
 def test_measuring_leaves_the_mode():

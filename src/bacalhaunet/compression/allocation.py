@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bacalhaunet.compression.bits import bit_knobs, cheapest_lowering, lowered_network, lowerings, with_knob
 from bacalhaunet.compression.budget import network_cost
 from bacalhaunet.compression.config import AllocationConfig
-from bacalhaunet.compression.measure import first_batches, mean_loss
+from bacalhaunet.compression.measure import drawn_frames, mean_loss
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.outputs import write_text
@@ -62,7 +62,7 @@ def allocate(
         folder: Gets ``allocation.json`` after each turn.
         say: Gets a line after each turn.
     """
-    measured = first_batches(validation, config.frames)
+    measured = drawn_frames(validation, config.frames)
     path, lowered = folder / ALLOCATION_FILE, []
     for turn in json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []:
         knob = next(knob for knob in bit_knobs(spec) if knob.name == turn["knob"])

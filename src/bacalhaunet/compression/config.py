@@ -20,7 +20,7 @@ class AllocationConfig:
     Attributes:
         factor: Bits are lowered one by one until the score is at most this times what it was; 1 leaves them.
         least_bits: Fewest bits anywhere.
-        frames: Validation frames that each lowering's loss is measured on.
+        frames: Validation frames, drawn from all, that each lowering's loss is measured on.
     """
 
     factor: float = 0.85

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -31,15 +31,16 @@ def mean_loss(network: nn.Module, batches: Iterable[Batch]) -> float:
     return total / frames
 
 
-def first_batches(batches: Iterable[Batch], frames: int) -> list[Batch]:
-    """Return batches with the first ``frames`` frames, or all there are."""
-    found: list[Batch] = []
-    for batch in batches:
-        left = frames - sum(len(b.labels) for b in found)
-        if left <= 0:
-            break
-        found.append(batch.part(slice(left)))
-    return found
+def drawn_frames(batches: Sequence[Batch], frames: int) -> list[Batch]:
+    """Return batches of ``frames`` frames drawn from all of them, the same ones at every call, or all there are.
+
+    Validation frames of a file lie modulation by modulation: the first of them would know some only.
+    """
+    count = sum(len(batch.labels) for batch in batches)
+    chosen = torch.zeros(count, dtype=torch.bool)
+    chosen[torch.randperm(count, generator=torch.Generator().manual_seed(0))[:frames]] = True
+    parts = zip(batches, chosen.split([len(batch.labels) for batch in batches]), strict=True)
+    return [batch.part(mask.to(batch.labels.device)) for batch, mask in parts if bool(mask.any())]
 
 
 def estimate_norms(network: nn.Module, batches: Iterable[Batch]) -> None:

@@ -39,8 +39,8 @@ class Batch(NamedTuple):
         """Return the batch in the memory of a device."""
         return Batch(self.frames.to(device), self.labels.to(device), self.snrs_db.to(device), self.rows)
 
-    def part(self, chosen: slice) -> Batch:
-        """Return some of the rows."""
+    def part(self, chosen: slice | Tensor) -> Batch:
+        """Return some of the rows: a slice, or those where a bool tensor (batch,) is True."""
         rows = None if self.rows is None else self.rows[chosen]
         return Batch(self.frames[chosen], self.labels[chosen], self.snrs_db[chosen], rows)
 
