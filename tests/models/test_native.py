@@ -212,7 +212,7 @@ def test_a_compiler_that_fails_is_as_none(monkeypatch, tmp_path):
 def block_gradients(monkeypatch, spec, *, fused):
     """Loss, gradients and state after one step of a network, its blocks computed as one or part by part."""
     if not fused:
-        monkeypatch.setattr(network_module, "fused_separable", lambda block, signal: None)
+        monkeypatch.setattr(network_module, "fused_separable", lambda *given: None)
     torch.manual_seed(4)
     network = build_network(spec)
     frames = torch.randn((6, 2, spec.frame_length), generator=torch.Generator().manual_seed(1))
@@ -296,7 +296,7 @@ def test_blocks_are_computed_as_one_where_they_can_be(bits, monkeypatch):
     monkeypatch.setattr(
         network_module,
         "fused_separable",
-        lambda block, signal: asked.append(fused_separable(block, signal)) or asked[-1],
+        lambda *given: asked.append(fused_separable(*given)) or asked[-1],
     )
     network = build_network(find_spec("bacalhaunet").quantized(bits, bits, sum_bits=bits))
     network(torch.randn(2, 2, 1024))

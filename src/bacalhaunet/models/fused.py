@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from bacalhaunet.models.network import Separable
 
 
-def fused_separable(block: Separable, signal: Tensor) -> Tensor | None:
+def fused_separable(block: Separable, signal: Tensor, output_quantizer: nn.Module | None = None) -> Tensor | None:
     """Return what ``block`` makes of ``signal``, or None where it has to be computed part by part.
 
-    Where the block shares one quantizer between both inputs of its sum, ``signal`` has been through it already.
+    Args:
+        block: The block. Where it shares one quantizer between both inputs of its sum, ``signal`` has been through it.
+        signal: What goes in.
+        output_quantizer: The next block's shared quantizer, for the output; the block has none of its own then.
     """
-    convolution, second = block.depthwise, _second_quantizer(block)
-    quantizers = (_quantizer(block.depthwise_activation.quantizer), second, _sum_quantizer(block))
+    convolution = block.depthwise
+    quantizers = (_quantizer(block.depthwise_activation.quantizer), *_last_quantizers(block, output_quantizer))
     if not _in_training(block) or signal.dim() != 4:
         return None
     signal = _one_channel_a_filter(block, signal)
@@ -75,13 +78,13 @@ def _training_weight(layer: nn.Module) -> Tensor:
     return layer.training_weight()
 
 
-def _quantizer(module: nn.Module) -> Quantizer | None:
+def _quantizer(module: nn.Module | None) -> Quantizer | None:
     return module if isinstance(module, Quantizer) else None
 
 
-def _second_quantizer(block: Separable) -> Quantizer | None:
-    return _quantizer(block.shared_quantizer if block.shares else block.pointwise_activation.quantizer)
-
-
-def _sum_quantizer(block: Separable) -> Quantizer | None:
-    return _quantizer(block.sum_quantizer) if block.has_sum else None
+def _last_quantizers(block: Separable, output: nn.Module | None) -> tuple[Quantizer | None, Quantizer | None]:
+    """Return the quantizers of the pointwise activation and of the sum."""
+    second = _quantizer(block.shared_quantizer if block.shares else block.pointwise_activation.quantizer)
+    if block.has_sum:
+        return second, _quantizer(block.sum_quantizer) or _quantizer(output)
+    return second or _quantizer(output), None

@@ -74,11 +74,14 @@ class Separable(nn.Module):
             bits = block.sum_bits if quantize_output else None
             self.sum_quantizer = optional_quantizer(bits, signed=stream.signed, factor=1.5)
 
-    def forward(self, signal: Tensor) -> Tensor:
-        """Compute the block."""
-        if self.shares:
-            signal = self.shared_quantizer(signal)
-        whole = fused_separable(self, signal)
+    def forward(self, signal: Tensor, output_quantizer: nn.Module | None = None) -> Tensor:
+        """Compute the block.
+
+        Args:
+            signal: Through this block's shared quantizer already, where it has one.
+            output_quantizer: The next block's shared quantizer, where that has one.
+        """
+        whole = fused_separable(self, signal, output_quantizer)
         if whole is not None:
             return whole
         between = self.depthwise_activation.after_norm(self.depthwise_norm, self.depthwise(signal))
@@ -87,7 +90,7 @@ class Separable(nn.Module):
             out = self.shared_quantizer(out)
         if self.has_sum:
             out = self.sum_quantizer(out + signal)
-        return out
+        return out if output_quantizer is None else output_quantizer(out)
 
 
 class Convolutional(nn.Module):
@@ -144,15 +147,24 @@ class Network(nn.Module):
         signal = self.input(frames)
         if not torch.onnx.is_in_onnx_export():
             signal = on_one_row(signal)
-        for block in self.blocks:
-            signal = block(signal)
+        for block, after in zip(self.blocks, [*self.blocks[1:], None], strict=True):
+            signal = _computed(block, signal, getattr(after, "shared_quantizer", None))
         logits: Tensor = self.head(signal)
         return logits
 
 
+def _computed(block: nn.Module, signal: Tensor, output_quantizer: nn.Module | None) -> Tensor:
+    """Compute a block, and the quantizer that the next one shares between its input and its sum."""
+    if isinstance(block, Separable):
+        out: Tensor = block(signal, output_quantizer)
+        return out
+    out = block(signal)
+    return out if output_quantizer is None else output_quantizer(out)
+
+
 def _build_blocks(spec: NetworkSpec) -> list[nn.Module]:
     streams = spec.streams()
-    # A block that shares one quantizer between the inputs of its sum quantizes its own input.
+    # A block that shares one quantizer between the inputs of its sum has the quantizer of its input, too.
     later = [block.shares_quantizer(stream) for block, stream in zip(spec.blocks[1:], streams[1:], strict=False)] + [
         False
     ]
