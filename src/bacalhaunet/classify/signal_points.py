@@ -1,14 +1,13 @@
 r"""The symbols of a signal as points of the plane, for pictures.
 
-.. math:: y_k e^{-j (2 \pi \hat f k + \hat\phi)}, \qquad \hat\phi = \frac{1}{M} \arg \sum_k |y_k|\, e^{j M \angle y_k}
+.. math:: y_k e^{-j (2 \pi \hat f k + \hat\phi)}
 
 The signal passes a root-raised-cosine filter, as a receiver's does, is taken at the timing of its squared envelope and
-turned back by what is left of its carrier (``front_end.carrier``: the smallest power M that has a line).
+turned back by what is left of its carrier (``front_end.carrier``: the smallest power M that has a line) and by its
+reference phase (``symbol_plane``).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.front_end.carrier import fine_carrier, symbols
 from bacalhaunet.classify.front_end.scipy_extra import scipy_module
 from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of
+from bacalhaunet.classify.symbol_plane import scaled, turned
 from bacalhaunet.data.recordings.recording import Recording
 
 POINTS = 1024
@@ -23,7 +23,6 @@ POINTS = 1024
 
 _ROLL_OFF = 0.35
 _HALF_SPAN = 8
-_TINY = 1e-30
 
 
 def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]:
@@ -37,19 +36,16 @@ def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]
     first = max(0, (channel.count - wanted) // 2)
     samples = channel.read(first, min(first + wanted, channel.count))
     if signal.symbol_rate is None:
-        return _scaled(samples[:: max(1, len(samples) // POINTS)])
+        return scaled(samples[:: max(1, len(samples) // POINTS)])
     period = float(channel.ratio) / signal.symbol_rate
     matched = scipy_module("signal").fftconvolve(samples, root_raised_cosine(period), "same")
     inside = matched[margin:-margin] if len(matched) > 4 * margin else matched
     points = symbols(inside.astype(np.complex64), period)[:POINTS]
     fine = fine_carrier(points)
     if fine is None:
-        return _scaled(points)
+        return scaled(points)
     points = points * np.exp(-2j * np.pi * fine.offset * np.arange(len(points)))
-    turn = np.angle(np.sum(np.abs(points) * np.exp(1j * fine.power * np.angle(points))))
-    # The outer points of QPSK and QAM lie on the diagonals: their fourth power is negative.
-    turn += np.pi if fine.power == 4 else 0.0
-    return _scaled(points * np.exp(-1j * turn / fine.power))
+    return scaled(turned(points, fine.power))
 
 
 def root_raised_cosine(period: float, roll_off: float = _ROLL_OFF) -> NDArray[np.float64]:
@@ -69,8 +65,3 @@ def root_raised_cosine(period: float, roll_off: float = _ROLL_OFF) -> NDArray[np
     angle = np.pi / (4 * roll_off)
     taps[edge] = roll_off / np.sqrt(2) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
     return np.asarray(taps / np.sqrt(np.sum(taps**2)))
-
-
-def _scaled(points: NDArray[Any]) -> NDArray[np.complex64]:
-    size = float(np.sqrt(np.mean(np.abs(points) ** 2)))
-    return np.asarray(points / max(size, _TINY), np.complex64)

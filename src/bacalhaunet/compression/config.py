@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import yaml
 
 from bacalhaunet.compression.score_pruning import ScorePruningConfig
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
+from bacalhaunet.training.plain_settings import plain
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,4 @@ class CompressConfig:
 
     def to_yaml(self) -> str:
         """Return every setting as YAML; ``compress --config`` takes it back."""
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value
+        return yaml.safe_dump(plain(self), sort_keys=False)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import yaml
 
@@ -12,6 +11,7 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.search.halving import HalvingConfig
 from bacalhaunet.search.space import SearchSpace
 from bacalhaunet.training.config import DataConfig, OptimizerConfig, TrainConfig
+from bacalhaunet.training.plain_settings import plain
 
 STARTS = ("bacalhaunet", "prototype", *(f"figure4a-{number:02d}" for number in range(1, 14)))
 """Networks of the catalog a search begins with: the winner, its prototype, the architectures of figure 4a."""
@@ -97,14 +97,14 @@ class SearchConfig:
 
     def to_yaml(self) -> str:
         """Return every setting as YAML; ``search run --config`` takes it back."""
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)
+        return yaml.safe_dump(plain(self), sort_keys=False)
 
     def agreed(self) -> str:
         """Return as YAML the settings that all workers of a study share.
 
         Of a data file the name counts: it may lie in another folder on another machine.
         """
-        values = _plain(asdict(self))
+        values = plain(self)
         for name in _OWN_BUSINESS:
             del values[name]
         if self.prune_by == "magnitude":  # studies begun before there was a choice can be gone on with
@@ -113,11 +113,3 @@ class SearchConfig:
             values["data"]["file"] = self.data.file.name
         text: str = yaml.safe_dump(values)
         return text
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value

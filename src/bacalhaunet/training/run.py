@@ -14,6 +14,7 @@ from bacalhaunet.outputs import write_text
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.history import earlier_stages, stage, told
+from bacalhaunet.training.plain_settings import plain
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
 
@@ -40,7 +41,7 @@ def resolved(config: TrainConfig) -> str:
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "run")
-    namespace = parser.parse_object({"run": _plain(config)})
+    namespace = parser.parse_object({"run": plain(config)})
     values = yaml.safe_load(parser.dump(namespace, skip_none=False))["run"]
     if values["distillation"] is None:
         del values["distillation"]
@@ -48,12 +49,6 @@ def resolved(config: TrainConfig) -> str:
         del values["optimizer"]["kind"], values["optimizer"]["matrix_learning_rate"]
     text: str = yaml.safe_dump(values, sort_keys=False)
     return text
-
-
-def _plain(value: object) -> object:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return str(value) if isinstance(value, Path) else value
 
 
 def claim_folder(folder: Path, text: str) -> None:
