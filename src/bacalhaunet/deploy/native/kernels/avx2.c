@@ -75,7 +75,8 @@ OP unpack_low8(vec a, vec b) { return _mm256_unpacklo_epi8(a, b); }
 OP unpack_high8(vec a, vec b) { return _mm256_unpackhi_epi8(a, b); }
 OP unpack_low16(vec a, vec b) { return _mm256_unpacklo_epi16(a, b); }
 OP unpack_high16(vec a, vec b) { return _mm256_unpackhi_epi16(a, b); }
-static inline ALWAYS_INLINE shift_count shift_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
+static inline ALWAYS_INLINE shift_count shift16_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
+static inline ALWAYS_INLINE shift_count shift32_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
 OP sra16(vec a, shift_count bits) { return _mm256_sra_epi16(a, bits); }
 OP sra32(vec a, shift_count bits) { return _mm256_sra_epi32(a, bits); }
 #define shl32(a, bits) _mm256_slli_epi32(a, bits)

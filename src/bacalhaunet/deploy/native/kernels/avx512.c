@@ -30,7 +30,7 @@
 #define MOST32 8
 
 typedef __m512i vec;
-typedef __m128i shift_count;
+typedef vec shift_count; /* 16 bits: in every lane, for a shift of all lanes by one number is two operations on Intel */
 
 OP load(const uint8_t *from) { return _mm512_loadu_si512(from); }
 static inline ALWAYS_INLINE void store(uint8_t *to, vec a) { _mm512_storeu_si512(to, a); }
@@ -78,9 +78,13 @@ OP unpack_low8(vec a, vec b) { return _mm512_unpacklo_epi8(a, b); }
 OP unpack_high8(vec a, vec b) { return _mm512_unpackhi_epi8(a, b); }
 OP unpack_low16(vec a, vec b) { return _mm512_unpacklo_epi16(a, b); }
 OP unpack_high16(vec a, vec b) { return _mm512_unpackhi_epi16(a, b); }
-static inline ALWAYS_INLINE shift_count shift_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
-OP sra16(vec a, shift_count bits) { return _mm512_sra_epi16(a, bits); }
-OP sra32(vec a, shift_count bits) { return _mm512_sra_epi32(a, bits); }
+static inline ALWAYS_INLINE shift_count shift16_by(int32_t bits) { return set16(bits); }
+static inline ALWAYS_INLINE shift_count shift32_by(int32_t bits)
+{
+    return _mm512_castsi128_si512(_mm_cvtsi32_si128(bits));
+}
+OP sra16(vec a, shift_count bits) { return _mm512_srav_epi16(a, bits); }
+OP sra32(vec a, shift_count bits) { return _mm512_sra_epi32(a, _mm512_castsi512_si128(bits)); }
 #define shl32(a, bits) _mm512_slli_epi32(a, bits)
 #define sra32_by(a, bits) _mm512_srai_epi32(a, bits)
 OP dot16(vec sum, vec a, vec b) { return _mm512_dpwssd_epi32(sum, a, b); }

@@ -70,7 +70,8 @@ OP unpack_low8(vec a, vec b) { return vzip1q_u8(a, b); }
 OP unpack_high8(vec a, vec b) { return vzip2q_u8(a, b); }
 OP unpack_low16(vec a, vec b) { return OF_S16(vzip1q_s16(AS_S16(a), AS_S16(b))); }
 OP unpack_high16(vec a, vec b) { return OF_S16(vzip2q_s16(AS_S16(a), AS_S16(b))); }
-static inline ALWAYS_INLINE shift_count shift_by(int32_t bits) { return -bits; }
+static inline ALWAYS_INLINE shift_count shift16_by(int32_t bits) { return -bits; }
+static inline ALWAYS_INLINE shift_count shift32_by(int32_t bits) { return -bits; }
 OP sra16(vec a, shift_count bits) { return OF_S16(vshlq_s16(AS_S16(a), vdupq_n_s16((int16_t)bits))); }
 OP sra32(vec a, shift_count bits) { return OF_S32(vshlq_s32(AS_S32(a), vdupq_n_s32(bits))); }
 #define shl32(a, bits) OF_S32(vshlq_n_s32(AS_S32(a), bits))

@@ -28,7 +28,7 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
             }
             const int below = form == FORM_SHIFT_BELOW || form == FORM_PLAIN_BELOW;
             vec multiplier = set16(r->multiplier), offset = below ? set8(r->offset) : set16(r->offset);
-            shift_count shift = shift_by(r->shift);
+            shift_count shift = shift16_by(r->shift);
             uint8_t aside[MOST_BLOCK], *row_place = arena + r->output + begin;
             uint8_t *to = block_place(row_place, aside, n - begin, outputs);
             UNROLL
@@ -72,7 +72,7 @@ static inline ALWAYS_INLINE vec rounded_wide(vec one, vec two, const record *r)
 {
     vec upper = set32(r->multiplier), lower = set32(r->lower);
     vec offset = set32(r->offset), offset_low = set32(r->offset_low);
-    shift_count split = shift_by(r->split), shift = shift_by(r->shift);
+    shift_count split = shift32_by(r->split), shift = shift32_by(r->shift);
     vec a = unpack_low16(one, two), b = unpack_high16(one, two);
     vec low_a = sra32(dot16(offset_low, a, lower), split), low_b = sra32(dot16(offset_low, b, lower), split);
     vec high_a = dot16(add32(low_a, offset), a, upper), high_b = dot16(add32(low_b, offset), b, upper);
