@@ -117,7 +117,7 @@ def test_a_weight_beyond_its_learned_threshold_counts_by_its_level():
         layer.learned_threshold.fill_(0.5)
     frames = torch.randn(16, 2, 1024, generator=torch.Generator().manual_seed(2))
     before = network.eval()(frames).detach()
-    module = SimpleNamespace(network=network, modules=network.modules)
+    module = SimpleNamespace(network=network)
     pruning = ScorePruning(spec, 0.0001, ScorePruningConfig())
     pruning.on_train_start(SimpleNamespace(estimated_stepping_batches=10), module)
     torch.testing.assert_close(network.eval()(frames).detach(), before)
@@ -129,3 +129,9 @@ def test_a_weight_beyond_its_learned_threshold_counts_by_its_level():
         pruning.on_before_optimizer_step(None, module, None)
     worth = pruning._importance("blocks.0.pointwise", layer)
     assert float(worth[3, 0, 0]) > 0
+    within = layer.weight.detach().abs() < 0.5
+    usual = pruning.squares["blocks.0.pointwise"][within].mean()
+    assert float(worth[3, 0, 0]) == pytest.approx(0.25 * float(usual), rel=1e-4)  # its level is the threshold
+    # The weight itself stays: brought to the threshold at every step, both shrank to nothing together.
+    pruning.on_train_batch_end(SimpleNamespace(global_step=1), module, None, None, 0)
+    assert float(layer.weight[3, 0, 0].detach()) == 7.0

@@ -22,7 +22,6 @@ from bacalhaunet.compression.budget import Pattern, charged_score, least_score, 
 from bacalhaunet.cost.nonzero import stored_weight
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.weighted_layers import clip_to_thresholds
 
 GRADIENT_MEMORY = 0.98
 """Share of the mean gradient and the mean squared gradient that is kept from step to step."""
@@ -129,7 +128,6 @@ class ScorePruning(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start with every weight that is not zero, unless a checkpoint was loaded."""
         layers = self._layers(pl_module)
-        clip_to_thresholds(pl_module)
         self._steps = int(trainer.estimated_stepping_batches)
         if not self.masks:
             self.masks = {name: layer.weight.detach() != 0 for name, layer in layers.items()}
@@ -167,7 +165,6 @@ class ScorePruning(Callback):
                 score = self.config.score_at(done, self.start, self.target)
                 self._choose(layers, score, self.config.exchange_at(done))
             torch._foreach_mul_([layer.weight for layer in layers.values()], [self.masks[name] for name in layers])
-        clip_to_thresholds(pl_module)
 
     def _choose(self, layers: dict[str, Any], target: float, exchange: float) -> None:
         """Keep the most important weights; give a share of the score to cut ones with large gradients."""
@@ -187,7 +184,21 @@ class ScorePruning(Callback):
         value: Tensor = stored_weight(layer).detach().square()
         if self.config.criterion == "magnitude":
             return value / value.mean().clamp_min(1e-30)
-        return value * self.squares[name]
+        return value * self._sensitivity(name, layer)
+
+    def _sensitivity(self, name: str, layer: Any) -> Tensor:
+        """Return the mean squared gradient; at least the layer's mean for weights beyond a learned threshold.
+
+        Their level is cut off and with it their gradient: the largest weights would look as if nothing depended on
+        them. To bring them back to the threshold instead lets it shrink to nothing: it never grows with them again.
+        """
+        squares, threshold = self.squares[name], getattr(layer, "learned_threshold", None)
+        if threshold is None:
+            return squares
+        beyond = layer.weight.detach().abs() >= threshold.detach().abs()
+        within = self.masks[name] & ~beyond
+        usual = (squares * within).sum() / within.sum().clamp_min(1)
+        return torch.where(beyond, torch.maximum(squares, usual), squares)
 
     def _growth(self, name: str, layer: Any) -> Tensor:
         """Return what a weight of the layer's usual size would change: its mean square times the mean gradient's."""

@@ -99,17 +99,6 @@ class _FastWeights(Switch):
         proxy.init_tensor_quant()
         proxy.init_tensor_quant = stay_built
 
-    def clip_to_threshold(self) -> None:
-        """Bring weights beyond a learned threshold back to it; their levels stay.
-
-        A weight whose level is cut off gets no gradient. It would look as if the loss did not depend on it.
-        """
-        threshold = self.learned_threshold
-        if threshold is not None:
-            with torch.no_grad():
-                reach = threshold.abs()
-                torch.minimum(torch.maximum(self.weight, -reach), reach, out=self.weight.data)
-
     def set_step(self) -> None:
         """Set a learned threshold to the one of least squared error for the weights as they are."""
         threshold, weight = self.learned_threshold, self.weight.detach()
@@ -193,13 +182,6 @@ def learn_weight_steps(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, _FastWeights):
             module.learn_step()
-
-
-def clip_to_thresholds(network: nn.Module) -> None:
-    """Bring every weight beyond a learned threshold back to it; see ``_FastWeights.clip_to_threshold``."""
-    for module in network.modules():
-        if isinstance(module, _FastWeights):
-            module.clip_to_threshold()
 
 
 def set_weight_steps(network: nn.Module) -> None:
