@@ -1,7 +1,7 @@
 import numpy as np
 
 from bacalhaunet.classify.evaluation import Evaluation
-from bacalhaunet.report.shipping.merged import confused, high_snr_part
+from bacalhaunet.report.shipping.merged import confused, group_counts, high_snr_part
 
 
 def evaluation(*tables, snrs=(8, 10, 30)):
@@ -30,3 +30,9 @@ def test_a_merged_class_is_right_where_any_of_its_members_is_named():
 def test_without_groups_both_accuracies_are_equal():
     found = high_snr_part(evaluation(NOISE, MIXED, CLEAR), [])
     assert found["accuracy"] == found["merged_accuracy"]
+
+
+def test_a_group_is_right_where_any_class_of_it_is_named_from_10_db_on():
+    labels = ["QPSK", "8PSK", "16QAM", "FM"]
+    card = {"labels": labels, "confusion": {"8": NOISE, "10": MIXED, "30": CLEAR}}
+    assert group_counts(card) == (20 + 17 + 17 + 20 + 80, 160)  # QPSK as 8PSK is a PSK, 8PSK as 16QAM is not

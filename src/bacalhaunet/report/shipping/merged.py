@@ -3,17 +3,19 @@ r"""The coarser answer of a card: classes that a network takes for each other at
 .. math:: \text{merge } i, j \quad\text{if}\quad \frac{c_{ij} + c_{ji}}{n_i + n_j} > 0.1
 
 over validation frames of 10 dB and more, with `c_{ij}` frames of class i named j and `n_i` frames of class i. What is
-merged with the same class is merged. The accuracy with and without it is then that of the test frames.
+merged with the same class is merged. The accuracy with and without it is then that of the test frames. Coarser still
+are the groups that every answer names beside its class (``classify.groups``), the same for every network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bacalhaunet.classify.evaluation import Evaluation, wilson_interval
+from bacalhaunet.classify.groups import group_numbers
 
 FROM_DB = 10
 """Smallest SNR label that counts as high."""
@@ -58,6 +60,14 @@ def high_snr_part(test: Evaluation, groups: Sequence[Sequence[str]]) -> dict[str
         "merged_accuracy": merged / frames,
         "merged_interval": list(wilson_interval(merged, frames)),
     }
+
+
+def group_counts(card: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many test frames of a card from 10 dB on are named with the right group, and how many there are."""
+    table = np.sum([rows for snr, rows in card["confusion"].items() if int(snr) >= FROM_DB], axis=0)
+    numbers = np.array(group_numbers(card["labels"])[1])
+    same = numbers[:, None] == numbers
+    return int(table[same].sum()), int(table.sum())
 
 
 def _high(evaluation: Evaluation) -> Any:

@@ -19,6 +19,7 @@ from bacalhaunet.report.figures.accuracy_over_snr import SnrCurve, accuracy_over
 from bacalhaunet.report.figures.learning_curves import Curve, learning_curves
 from bacalhaunet.report.figures.style import to_svg_file
 from bacalhaunet.report.markdown import table
+from bacalhaunet.report.shipping.merged import group_counts
 
 Card = Mapping[str, Any]
 
@@ -37,6 +38,8 @@ _COLUMNS = (
     "frames trained",
     "what",
 )
+
+_HIGH_COLUMNS = ("from 10 dB on", "all classes, %", "confused ones merged, %", "groups, %", "merged")
 
 
 def cards() -> list[Card]:
@@ -60,6 +63,11 @@ def section(found: Sequence[Card]) -> str:
             "",
         ]
     lines += [
+        "The same test frames from 10 dB on. *Confused ones merged*: classes that the network takes for each other "
+        "there, the last column, count as one. *Groups*: the coarser answer beside each class, ASK, PSK, QAM/APSK, "
+        "AM, SSB, FM or GMSK.",
+        "",
+        *table(_HIGH_COLUMNS, [_high_row(card) for card in found if "high_snr" in card]),
         f"![Accuracy over SNR of the shipped networks]({SNR_PICTURE})",
         "",
         f"![Validation accuracy of the shipped networks over frames trained]({CURVE_PICTURE})",
@@ -108,6 +116,14 @@ def _row(card: Card) -> list[str]:
         f"{card['training']['frames_seen'] / 1e6:.1f} million",
         card["summary"],
     ]
+
+
+def _high_row(card: Card) -> list[str]:
+    high = card["high_snr"]
+    right, frames = group_counts(card)
+    merged = ", ".join("/".join(members) for members in high["merged"])
+    shares = (high["accuracy"], high["merged_accuracy"], right / frames)
+    return [f"`{card['name']}`", *(f"{100 * share:.1f}" for share in shares), merged]
 
 
 def _marked(svg: str, found: Sequence[Card]) -> str:
