@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.report.figures.learning_curves import Curve, curve_of_run, learning_curves, main
+from bacalhaunet.report.figures.learning_curves import Curve, curve_of_run, learning_curves, main, own_part
 
 
 def test_every_curve_is_named_in_its_colour():
@@ -26,3 +26,10 @@ def test_a_run_that_is_going_on_has_the_validations_it_has(tmp_path):
     assert "<svg" in (tmp_path / "out.svg").read_text()
     with pytest.raises(ConfigError, match="no learning curve"):
         curve_of_run("b", tmp_path / "none")
+
+
+def test_training_that_two_networks_share_is_drawn_once():
+    first, later = Curve("a", [(1, 0.1), (2, 0.2)]), Curve("b", [(1, 0.1), (2, 0.2), (3, 0.3)])
+    assert own_part(later, [first]) == [(2, 0.2), (3, 0.3)]  # from where the two part
+    assert own_part(later, [Curve("c", [(1, 0.4)])]) == later.points
+    assert own_part(first, []) == first.points

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,15 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
     """Return the figure: validation accuracy over training frames, both as they were at each validation.
 
     Args:
-        curves: Each with at least one point; points before the first frame are left out of the logarithmic axis.
+        curves: Each with at least one point; points before the first frame are left out of the logarithmic axis. What
+            a network shares with one before it in the list, since it was trained on from there, is drawn once.
     """
     with new_figure(8.6, 4.4) as (figure, axes):
         axes.set_xscale("log")
         ends = []
         for index, curve in enumerate(curves):
-            points = [(frames / 1e6, 100 * accuracy) for frames, accuracy in curve.points if frames > 0]
+            own = own_part(curve, curves[:index])
+            points = [(frames / 1e6, 100 * accuracy) for frames, accuracy in own if frames > 0]
             axes.plot(*zip(*points, strict=True), color=series(index), marker="o", markersize=2.5, linewidth=1.6)
             ends.append((points[-1][1], curve.label, series(index)))
         right = max(frames for curve in curves for frames, _ in curve.points) / 1e6
@@ -56,6 +59,15 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set(xlabel="million frames trained, logarithmic", ylabel="validation accuracy, %")
         return figure
+
+
+def own_part(curve: Curve, others: Sequence[Curve]) -> Sequence[tuple[int, float]]:
+    """Return a curve from the last point on that it shares with one of the others; whole if it shares none."""
+    shared = 0
+    for other in others:
+        pairs = zip(curve.points, other.points, strict=False)
+        shared = max(shared, sum(1 for _ in takewhile(lambda pair: tuple(pair[0]) == tuple(pair[1]), pairs)))
+    return curve.points[max(shared - 1, 0) :]
 
 
 def curve_of_run(label: str, run: Path) -> Curve:
