@@ -8,25 +8,25 @@ from pathlib import Path
 from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.outputs import write_text
+from bacalhaunet.report import published
+from bacalhaunet.report.figures.label_places import place_labels
 from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane_figure
-from bacalhaunet.report.figures.style import INK, to_svg_file
+from bacalhaunet.report.figures.style import to_svg_file
 
 PICTURE_FILE = "path.svg"
 
 
 def draw_path(steps: Sequence[PathStep], folder: Path) -> Path:
     """Draw the steps that were kept into ``path.svg`` of a folder, and return the file."""
-    from matplotlib.patheffects import withStroke
-
     kept = [step for step in steps if step.kept and step.name != "norms"]
     points = [PlanePoint("", step.score, step.accuracy, _interval(step)) for step in kept]
     figure = score_plane_figure(points)
     axes = figure.axes[0]
-    for step in kept:  # above the interval and slanted, where neighbours and published labels leave room
-        place, halo = (step.score, 100 * _interval(step)[1]), [withStroke(linewidth=3, foreground="#ffffff")]
-        axes.annotate(step.title, place, (2, 3), textcoords="offset points", color=INK, rotation=72, path_effects=halo)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.22 * (high - low))
+    path = [(point.score, 100 * point.accuracy) for point in points]
+    intervals = [[(step.score, 100 * bound) for bound in _interval(step)] for step in kept]
+    least = 100 * published.baseline().accuracy_at_least
+    labels = [(step.title, *place) for step, place in zip(kept, path, strict=True)]
+    place_labels(axes, labels, [path, *intervals, [(score, least) for score in axes.get_xlim()]])
     write_text(folder / PICTURE_FILE, to_svg_file(figure, "path"))
     return folder / PICTURE_FILE
 

@@ -59,13 +59,14 @@ def _curves(found: Fidelity) -> Figure:
         colour = _COLOURS[number % len(_COLOURS)]
         rows = network.by_snr()
         snrs = [snr for snr, *_ in rows]
-        axis.plot(snrs, [twin for _, twin, *_ in rows], color=colour, linewidth=1.6, label=f"{network.file}: twin")
+        name = Path(network.file).stem
+        axis.plot(snrs, [twin for _, twin, *_ in rows], color=colour, linewidth=1.6, label=f"{name}: twin")
         low, high = zip(*(interval for _, _, interval, _ in rows), strict=True)
         axis.fill_between(snrs, low, high, color=colour, alpha=0.2, linewidth=0)
         known = [(snr, value) for snr, _, _, value in rows if value is not None]
         if known:
             places, values = zip(*known, strict=True)
-            axis.scatter(places, values, s=16, facecolors="none", edgecolors=colour, label="real, published")
+            axis.scatter(places, values, s=16, facecolors="none", edgecolors=colour, label=f"{name}: real, published")
     axis.set(xlabel="SNR label, dB", ylabel="accuracy", xlim=(-20.5, 30.5), ylim=(0, 1))
     _quiet(axis)
     return figure

@@ -34,7 +34,7 @@ def place_labels(
     *,
     size: float = 8.5,
 ) -> None:
-    """Write labels beside their points. The limits of the axes must be final.
+    """Write labels beside their points, clear of texts that are there. The limits of the axes must be final.
 
     Args:
         axes: Where they go.
@@ -50,7 +50,7 @@ def place_labels(
     obstacles += [_along(np.array(line, float)) for line in lines if len(line) > 1]
     covered = scale * axes.transData.transform(np.concatenate(obstacles))
     frame = scale * np.array([axes.bbox.min, axes.bbox.max])
-    taken: list[Places] = []
+    taken: list[Places] = [scale * text.get_window_extent().get_points() for text in axes.texts if text.get_text()]
     for text, x, y in labels:
         place = scale * axes.transData.transform((x, y))
         boxes = [_box(place, side, text, size) for side in _SIDES]

@@ -28,7 +28,7 @@ class PlanePoint:
 # entry is left out: AaronNet32++, whose training could see test frames.
 _LABELS: dict[str, tuple[str, tuple[int, int], str]] = {
     "VGG10, 8 bits (baseline)": ("VGG10 baseline", (7, 6), "left"),
-    "BacalhauNet, 6 bits, pruned": ("winner of 2021", (-6, -13), "right"),
+    "BacalhauNet, 6 bits, pruned": ("winner of 2021", (6, -13), "left"),
     "AaronNet32": ("AaronNet32", (-4, 8), "right"),
     "AaronNet48++": ("AaronNet48++", (-6, 4), "right"),
     "AaronNet48+": ("AaronNet48+", (-7, 3), "right"),
