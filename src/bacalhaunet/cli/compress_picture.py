@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.outputs import write_text
@@ -26,7 +28,8 @@ def draw_path(steps: Sequence[PathStep], folder: Path) -> Path:
     intervals = [[(step.score, 100 * bound) for bound in _interval(step)] for step in kept]
     least = 100 * published.baseline().accuracy_at_least
     labels = [(step.title, *place) for step, place in zip(kept, path, strict=True)]
-    place_labels(axes, labels, [path, *intervals, [(score, least) for score in axes.get_xlim()]])
+    drawn = [[place] for line in axes.lines for place in np.asarray(line.get_xydata()).tolist()]
+    place_labels(axes, labels, [path, *intervals, [(score, least) for score in axes.get_xlim()], *drawn])
     write_text(folder / PICTURE_FILE, to_svg_file(figure, "path"))
     return folder / PICTURE_FILE
 

@@ -26,6 +26,9 @@ _GAP = 5.0
 _STEPS = 40
 """Places on a line that a label should not cover."""
 
+_MARKER = 8
+"""Places of a line that are as bad to cover as a marker."""
+
 
 def place_labels(
     axes: Axes,
@@ -39,7 +42,8 @@ def place_labels(
     Args:
         axes: Where they go.
         labels: Text and place in data coordinates.
-        lines: Polylines in data coordinates that labels should not cover; intervals are short ones.
+        lines: Polylines in data coordinates that labels should not cover; intervals are short ones,
+            single points are markers.
         size: Font size in points.
     """
     figure = axes.get_figure(root=True)
@@ -47,7 +51,7 @@ def place_labels(
     figure.draw_without_rendering()  # the layout decides how large the axes are
     scale = 72 / figure.dpi
     obstacles = [np.array([(x, y) for _, x, y in labels])]
-    obstacles += [_along(np.array(line, float)) for line in lines if len(line) > 1]
+    obstacles += [_along(np.array(line, float)) for line in lines]
     covered = scale * axes.transData.transform(np.concatenate(obstacles))
     frame = scale * np.array([axes.bbox.min, axes.bbox.max])
     taken: list[Places] = [scale * text.get_window_extent().get_points() for text in axes.texts if text.get_text()]
@@ -64,7 +68,9 @@ def place_labels(
 
 
 def _along(line: Places) -> Places:
-    """Return places along a polyline."""
+    """Return places along a polyline; a single point is a marker, which counts as several of them."""
+    if len(line) < 2:
+        return np.repeat(line, _MARKER, axis=0)
     steps = np.linspace(0, 1, _STEPS)[:, None]
     return np.concatenate([(1 - steps) * a + steps * b for a, b in pairwise(line)])
 
@@ -85,4 +91,4 @@ def _cost(
     inside = ((covered > box[0] - 2) & (covered < box[1] + 2)).all(axis=1)
     crossed = sum(bool((np.minimum(box[1], other[1]) > np.maximum(box[0], other[0])).all()) for other in taken)
     beyond = bool((box[0] < frame[0]).any() or (box[1] > frame[1]).any())
-    return float(inside.sum()) + 20.0 * crossed + 20.0 * beyond
+    return float(inside.sum()) + 60.0 * crossed + 200.0 * beyond

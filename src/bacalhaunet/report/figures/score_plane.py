@@ -80,7 +80,7 @@ def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True) -
     axes.set_ylim(
         100 * min([0.547, *(a - 0.04 for a in accuracies)]), 100 * max([0.612, *(a + 0.02 for a in accuracies)])
     )
-    axes.set_xlim(0.6 * min([0.012, *(point.score for point in path)]), 2.6 * max([1.0, *(p.score for p in path)]))
+    axes.set_xlim(0.22 * min([0.012, *(point.score for point in path)]), 2.6 * max([1.0, *(p.score for p in path)]))
     _published(axes)
     for point in path:
         if point.interval:
