@@ -152,3 +152,16 @@ def test_the_command_never_imports_what_the_core_install_lacks(recording):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_network_that_nobody_trained_is_refused(recording, capsys):
+    assert main(["classify", str(recording), "--network", "bacalhaunet"]) == 2
+    assert "has no trained weights" in capsys.readouterr().err
+
+
+def test_a_recording_taken_as_it_is_is_said_to_be(recording, tmp_path, capsys):
+    assert classified(recording) == 0
+    assert "'--detect' finds the signals of a capture" in capsys.readouterr().err
+    np.save(tmp_path / "frames.npy", np.ones((2, 2, 1024), np.float32))  # frames are what networks take
+    assert classified(tmp_path / "frames.npy") == 0
+    assert "--detect" not in capsys.readouterr().err

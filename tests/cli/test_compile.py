@@ -53,6 +53,11 @@ def test_a_network_that_cannot_be_lowered_ends_with_2_and_writes_nothing(tmp_pat
     assert not (tmp_path / "c").exists()
 
 
+def test_a_float_network_is_said_to_be_one(tmp_path, capsys):
+    assert main(["compile", "first-experiment", "-o", str(tmp_path / "c")]) == 2
+    assert "a float network has no integer form" in capsys.readouterr().err
+
+
 def test_bench_prints_one_json_document_with_every_engine(network, capsys):
     # The network's frames are shorter than 1024 samples, as any engine must bear.
     assert main(["bench", str(network), "--json", "--seconds", "0.3", "--kernels", "all"]) == 0

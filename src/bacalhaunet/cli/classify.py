@@ -26,6 +26,7 @@ from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.network_names import check_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 
@@ -80,6 +81,7 @@ def run(arguments: Namespace) -> None:
             raise ConfigError(f"the sample rate is {arguments.sample_rate}", allowed="a number above 0")
         recording = replace(recording, sample_rate=arguments.sample_rate)
     network = arguments.network or default_network(shipped_networks())
+    check_trained(network)
     engine = open_engine(network, arguments.engine, threads=arguments.threads)
     if wanted(arguments):
         run_signals(arguments, recording, engine)
@@ -103,6 +105,11 @@ def run(arguments: Namespace) -> None:
             _run_json(work, writers, log)
         else:
             _run_table(work, writers, log)
+    if recording.frame_length is None and not arguments.json:
+        print(
+            "note: taken as one signal, centred, at 8 samples a symbol; '--detect' finds the signals of a capture",
+            file=sys.stderr,
+        )
 
 
 def _classified(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> Iterator[LabelledFrames]:

@@ -19,7 +19,7 @@ example: BacalhauNet, trained first, to half of the winner's score
   bacalhaunet compress bacalhaunet --target-score 0.008 -o runs/lite
 a trained network, as far as 56 % go, with a teacher
   bacalhaunet compress runs/six-bits/model.safetensors --min-accuracy 0.56 \\
-      --distillation.teacher runs/wide/model.safetensors -o runs/lite
+      --distillation.teacher runs/wide/model.safetensors -o runs/lite-56
 no change of bits, pruning alone
   bacalhaunet compress runs/six-bits/model.safetensors --target-score 0.012 --bits [] --allocation.factor 1 -o runs/own
 what each ingredient is worth: the road again without one at a time, from the same start

@@ -64,7 +64,7 @@ def run(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(result.to_dict()))
     else:
-        _print(result, engine, selection)
+        _print(result, f"{arguments.target} ({engine.name})", selection)
 
 
 def _evaluate(engine: Engine, file: RadioMLFile, selection: Selection) -> Evaluation:
@@ -75,10 +75,10 @@ def _evaluate(engine: Engine, file: RadioMLFile, selection: Selection) -> Evalua
         return evaluate(engine, batches(file, indices), progress=lambda frames: progress.advance(task, frames))
 
 
-def _print(result: Evaluation, engine: Engine, selection: Selection) -> None:
+def _print(result: Evaluation, network: str, selection: Selection) -> None:
     console = Console(highlight=False)
     low, high = result.interval
-    console.print(f"{engine.target} ({engine.name}), {result.frames} frames, part {selection.part!r}")
+    console.print(f"{network}, {result.frames} frames, part {selection.part!r}")
     console.print(f"accuracy {100 * result.accuracy:.2f} %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %")
     by_snr = Table("SNR dB", "accuracy %", title="by SNR")
     for snr, value in result.accuracy_by_snr.items():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import BacalhauNetError, ConfigError
+from bacalhaunet.models.network_names import check_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 if TYPE_CHECKING:
@@ -185,9 +186,11 @@ def network_of(name: str | None) -> str:
     """Return the network to use: the one given, or the shipped one for signals.
 
     Raises:
-        ModelFileError: If none is given and none is shipped.
+        ModelFileError: If none is given and none is shipped, or it has no trained weights.
     """
-    return default_network(shipped_networks()) if name is None else name
+    network = default_network(shipped_networks()) if name is None else name
+    check_trained(network)
+    return network
 
 
 def _check(arguments: Namespace) -> None:

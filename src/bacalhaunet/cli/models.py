@@ -58,10 +58,10 @@ def networks() -> list[dict[str, Any]]:
     """
     from bacalhaunet.cost.of import cost_of
     from bacalhaunet.models.catalog import CATALOG
-    from bacalhaunet.models.shipped_networks import shipped_networks
+    from bacalhaunet.models.shipped_networks import by_accuracy, shipped_networks
 
     rows = []
-    for network in shipped_networks().values():
+    for network in by_accuracy(shipped_networks()):
         card = network.card
         figures = {key: card.get(key) for key in ("score", "bit_ops", "bit_mem", "accuracy", "interval", "profile")}
         seen = card.get("training", {}).get("frames_seen")
@@ -97,14 +97,18 @@ def console() -> Console:
 def _run_one(name: str, recipe: Path | None, *, as_json: bool) -> None:
     from bacalhaunet.cli.models_card import print_card, print_entry
     from bacalhaunet.models.catalog import CATALOG
-    from bacalhaunet.models.shipped_networks import find_shipped, shipped_networks
+    from bacalhaunet.models.network_names import unknown_network
+    from bacalhaunet.models.shipped_networks import shipped_networks
 
-    if name in CATALOG and name not in shipped_networks():
+    shipped = shipped_networks()
+    if name in CATALOG and name not in shipped:
         if recipe is not None:
             raise ConfigError(f"{name} has no weights and no recipe", allowed="the name of a shipped network")
         print_entry(CATALOG[name], console(), as_json=as_json)
         return
-    card = find_shipped(name).card
+    if name not in shipped:
+        raise unknown_network(name)
+    card = shipped[name].card
     if recipe is not None:
         from bacalhaunet.report.shipping.recipe import write_recipe
 

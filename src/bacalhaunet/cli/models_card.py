@@ -77,9 +77,9 @@ def _facts(card: Mapping[str, Any]) -> Table:
     table.add_row("", f"on {test}, {card['frames_per_cell']} of each modulation at each SNR")
     if "high_snr" in card:
         high = card["high_snr"]
-        right, frames = group_counts(card)
+        right, tested = group_counts(card)
         table.add_row(f"from {high['from_db']} dB", f"{100 * high['accuracy']:.2f} % of all classes{_merged(high)}")
-        table.add_row("", f"{100 * right / frames:.2f} % of the groups of classes that answers name too")
+        table.add_row("", f"{100 * right / tested:.2f} % of the groups of classes that answers name too")
     if card.get("validation_accuracy") is not None:
         table.add_row("validation", f"{100 * card['validation_accuracy']:.2f} %; choices were made on it")
     table.add_row("score", f"{card['score']:.6f}  (bit_ops {card['bit_ops']:,}, bit_mem {card['bit_mem']:,})")

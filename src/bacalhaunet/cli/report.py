@@ -17,8 +17,8 @@ print it."""
 _EPILOG = """\
 example:
   bacalhaunet reproduce --budget quick          leaves a run folder, report included
-  bacalhaunet report runs/quick                 writes runs/quick/report.html again
-  bacalhaunet report runs/quick -o page.html    writes it elsewhere"""
+  bacalhaunet report runs/reproduce-quick                 writes runs/reproduce-quick/report.html again
+  bacalhaunet report runs/reproduce-quick -o page.html    writes it elsewhere"""
 
 
 def build(parser: ArgumentParser) -> None:

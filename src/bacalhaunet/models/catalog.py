@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bacalhaunet.errors import SpecError
 from bacalhaunet.models.blocks import Block, ConvBlock, InvertedResidualBlock, SeparableBlock
-from bacalhaunet.models.fields import suggestion
+from bacalhaunet.models.network_names import unknown_network
 from bacalhaunet.models.spec import HeadSpec, HiddenSpec, InputSpec, NetworkSpec
 
 _REPORT = "BacalhauNet report, ITU AI/ML in 5G challenge 2021 (PS-007)"
@@ -224,12 +224,8 @@ def find_spec(name: str) -> NetworkSpec:
     """Return the float specification of a catalog network.
 
     Raises:
-        SpecError: If no network has that name; the message names close ones.
+        SpecError: If no network of the catalog has that name; the message lists all networks and close names.
     """
     if name in CATALOG:
         return CATALOG[name].spec
-    raise SpecError(
-        f"no network is called {name!r}",
-        allowed=", ".join(CATALOG),
-        action=suggestion(name, CATALOG) or "'bacalhaunet models' lists the networks with their figures",
-    )
+    raise unknown_network(name)

@@ -80,6 +80,13 @@ def find_shipped(name: str, folder: Path | None = None) -> ShippedNetwork:
     return networks[name]
 
 
+def by_accuracy(networks: Mapping[str, ShippedNetwork]) -> list[ShippedNetwork]:
+    """Return the networks in the order of lists: those measured on the twin first, the most accurate first."""
+    return sorted(
+        networks.values(), key=lambda network: (network.card.get("profile") != "twin", -float(network.card["accuracy"]))
+    )
+
+
 def default_network(networks: Mapping[str, ShippedNetwork]) -> str:
     """Return the one of the shipped networks that recordings and live radio are classified with where none is named.
 

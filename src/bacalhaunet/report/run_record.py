@@ -125,7 +125,7 @@ def read_run_record(folder: Path) -> RunRecord:
         raise ConfigError(
             f"this is not a run folder: it has no {RECORD_FILE}",
             where=str(folder),
-            action="give the folder that 'bacalhaunet reproduce' or 'train' wrote, such as runs/quick",
+            action="give a folder that 'bacalhaunet reproduce' wrote, such as runs/reproduce-quick",
         )
     fields = read_object(folder / RECORD_FILE, "the run record")
     steps = tuple(_step(item) for item in fields.objects("steps"))

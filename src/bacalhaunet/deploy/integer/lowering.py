@@ -132,6 +132,13 @@ def lower_model(model: ModelProto, *, source: str = "model") -> Program:
     from bacalhaunet.deploy.integer.handlers import HANDLERS
 
     model = quantizers_from_linear(model)
+    if not any(node.op_type in ("Quant", "IntQuant", "BipolarQuant") for node in model.graph.node):
+        raise UnsupportedOperationError(
+            "a float network has no integer form: nothing in it is quantized",
+            where=source,
+            allowed="networks with quantized input, weights and activations; 'bacalhaunet models' shows their bits",
+            action="train it with --bits.weight 6, or take another",
+        )
     walk = Walk(model)
     name, form = _input(model, source)
     walk.forms[name] = form

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.models.shipped_networks import by_accuracy, shipped_networks
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published, wording
 from bacalhaunet.report.figures.accuracy_over_snr import SnrCurve, accuracy_over_snr_figure
@@ -43,9 +43,8 @@ _HIGH_COLUMNS = ("from 10 dB on", "all classes, %", "confused ones merged, %", "
 
 
 def cards() -> list[Card]:
-    """Return the cards of the shipped networks: those measured on the twin first, the most accurate of each first."""
-    found = [network.card for network in shipped_networks().values()]
-    return sorted(found, key=lambda card: (card["profile"] != "twin", -float(card["accuracy"])))
+    """Return the cards of the shipped networks in the order of lists."""
+    return [network.card for network in by_accuracy(shipped_networks())]
 
 
 def section(found: Sequence[Card]) -> str:
