@@ -44,9 +44,9 @@ def build(parser: ArgumentParser) -> None:
     add("--rate", type=float | None, default=None, help="samples a second; a recording may say it itself")
     add(
         "--center",
-        type=float,
-        default=0.0,
-        help="frequency of the middle of the band, in Hz; a receiver is tuned to it",
+        type=float | None,
+        default=None,
+        help="frequency of the middle of the band, in Hz (a recording's own, else 0); a receiver is tuned to it",
     )
     add(
         "--network",
@@ -87,6 +87,7 @@ def run(arguments: Namespace) -> None:
     from bacalhaunet.cli.listen_output import open_output
 
     _check(arguments)
+    _complete(arguments)
     address, rate = address_of(arguments)
     settings = _settings(arguments, rate)
     scipy_module("signal")  # says at once if it is missing
@@ -151,22 +152,33 @@ def _loop(session: Session, outputs: list[Output], interval: float, stopped: Cal
         raise failed
 
 
+def _complete(arguments: Namespace) -> None:
+    """Take the rate and the centre frequency that a recording holds, where none are given.
+
+    Raises:
+        RecordingError: If a recording cannot be opened.
+    """
+    if "://" not in arguments.source and None in (arguments.rate, arguments.center):
+        from bacalhaunet.data.recordings.recording import open_recording
+
+        recording = open_recording(arguments.source, arguments.type)
+        arguments.rate = recording.sample_rate if arguments.rate is None else arguments.rate
+        if arguments.center is None and recording.captures:
+            arguments.center = recording.captures[0].frequency
+    arguments.center = arguments.center or 0.0
+
+
 def address_of(arguments: Namespace) -> tuple[Address, float]:
     """Return where samples come from and how many a second.
 
     Raises:
         ConfigError: If the source cannot be one, or its rate is unknown.
-        RecordingError: If a recording cannot be opened.
     """
     from bacalhaunet.classify.live import addresses
 
     source, rate = arguments.source, arguments.rate
     addresses.check_scheme(source)
     scheme, separator, place = source.partition("://")
-    if not separator and rate is None:
-        from bacalhaunet.data.recordings.recording import open_recording
-
-        rate = open_recording(source, arguments.type).sample_rate
     if rate is None:
         raise ConfigError("the sample rate is unknown", where=source, action="pass --rate, in samples a second")
     if not separator:

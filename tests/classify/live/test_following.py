@@ -183,3 +183,26 @@ def test_a_constellation_shows_its_points_whatever_the_phase(name, points):
         assert (-line if points == 4 else line).real > 0.7
     assert len(constellation(samples, None)) == 384
     assert constellation(np.zeros(100, np.complex64), None).max() == 0
+
+
+def test_a_signal_in_the_band_of_one_that_ended_is_another():
+    tracks = Tracks(LABELS)
+    narrow, wide = region(0.1, 0.05, stop=600), region(0.12, 0.2, start=700)
+    assert tracks.seen([wide, narrow], 0.9, 1.0, offset=0, length=1000)
+    assert [track.number for track in tracks.active] == [1, 2]
+    one = block(0, places=[narrow])
+    tracks.estimated([Signal(0, 600, 0.1, 0.05, 0.03)], one, 0, 600)
+    assert [signal.center for signal in tracks.known(one)] == [0.1]
+    assert tracks.known(block(0, places=[wide])) == []  # the narrow one is not there any more
+    tracks.seen([region(0.12, 0.2)], 1.0, 1.1, offset=1000, length=1000)
+    assert [track.number for track in tracks.active if track.last == 1.1] == [2]
+
+
+def test_bursts_in_one_band_are_one_signal_and_what_a_wide_region_covers_goes_on():
+    tracks = Tracks(LABELS)
+    tracks.seen([region(0.1, stop=300), region(0.1, start=600, stop=800)], 0.9, 1.0, length=1000)
+    assert [track.number for track in tracks.active] == [1]
+    tracks.seen([region(0.1)], 1.0, 1.1, offset=1000, length=1000)
+    tracks.seen([region(0.15, 0.3)], 1.1, 1.2, offset=2000, length=1000)  # it and a neighbour in one region
+    assert [track.number for track in tracks.active] == [1]
+    assert tracks.active[0].last == 1.2

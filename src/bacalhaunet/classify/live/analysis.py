@@ -27,13 +27,14 @@ _STREAM = Path("stream")
 _FRAMES_IN_A_HURRY = 64
 _SYMBOLS = 4096
 _FEWEST_LOOKED_AT = 1 << 15
+_MOST_LOOKS = 4
 
 
 class Analyser:
     """Classifies the signals of blocks.
 
-    Where a signal is new or its estimates are old, the front end looks closely at some thousand symbols of it; else
-    the signal is cut out as it was found last.
+    Where a signal is new or its estimates are old, the front end looks closely at some thousand symbols of it, at a few
+    places of a block, or one if blocks come too fast; else the signal is cut out as it was found last.
 
     Args:
         engine: The network.
@@ -69,16 +70,22 @@ class Analyser:
 
     def analyse(self, block: Block) -> None:
         """Classify the signals of a block."""
-        wanting = self.tracks.wanting(block)
-        if wanting:
-            self._give_way()
-            start, stop = _window(wanting[0], len(block.samples))
-            looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
-            self.tracks.estimated(find_signals(looked_at, self._settings), block, start, stop)
+        for _ in range(1 if block.late else _MOST_LOOKS):
+            wanting = self.tracks.wanting(block)
+            if not wanting:
+                break
+            self._look(wanting[0], block)
         recording = Recording(_STREAM, InMemory(block.samples))
         for signal in self.tracks.known(block):
             self._give_way()
             self._classify(recording, signal, block)
+
+    def _look(self, region: Region, block: Block) -> None:
+        """Let the front end look closely at a region, and what else is there at that time."""
+        self._give_way()
+        start, stop = _window(region, len(block.samples))
+        looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
+        self.tracks.estimated(find_signals(looked_at, self._settings), block, start, stop)
 
     def _classify(self, recording: Recording, signal: Signal, block: Block) -> None:
         if block.late:  # a part of each block, sooner, rather than all of few

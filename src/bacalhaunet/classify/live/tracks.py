@@ -26,6 +26,7 @@ _HOLD_S = 0.5
 _ATTEMPT_S = 0.5
 _ESTIMATES = 4
 _SAME_BAND = 0.5
+_LIKE_BAND = 0.6
 _SAME_RATE = 0.01
 _LONG_CELLS = 4
 
@@ -56,6 +57,8 @@ class Track:
         runs: Its labels over time.
         newest: Position in the stream of the first sample of the newest block in the answer.
         classified: When that block was classified; 0 for never.
+        began: Position in the stream of its first sample.
+        ended: Position of the sample after its last; None while it goes on.
     """
 
     number: int
@@ -69,6 +72,8 @@ class Track:
     runs: list[Run] = field(default_factory=list)
     newest: int = 0
     classified: float = 0.0
+    began: int = 0
+    ended: int | None = None
     attempted: float = -np.inf
     estimates: list[Signal] = field(default_factory=list)
 
@@ -76,6 +81,24 @@ class Track:
         """Return whether half of the narrower of two bands lies in the other."""
         shared = min(self.high, high) - max(self.low, low)
         return shared > _SAME_BAND * min(self.high - self.low, high - low)
+
+    def lies_in(self, region: Region, offset: int) -> bool:
+        """Return whether a region of a block that begins at position ``offset`` shows this signal.
+
+        A region may hold several signals side by side, so half of the narrower band is enough while the signal lasts.
+        Before it began and after it ended, as between bursts, the bands must be alike: another signal that covers
+        this one's band is not this one.
+        """
+        start, stop = offset + region.start, offset + region.stop
+        if stop <= self.began or (self.ended is not None and start >= self.ended):
+            shared = min(self.high, region.high) - max(self.low, region.low)
+            return shared > _LIKE_BAND * max(self.high - self.low, region.high - region.low)
+        return self.shares_band(region.low, region.high)
+
+    def note(self, region: Region, offset: int, length: int) -> None:
+        """Take where a region of a block of ``length`` samples ends: inside the block, or beyond it."""
+        inside = region.stop < length - region.cell
+        self.ended = max(self.ended or 0, offset + region.stop) if inside else None
 
     def wants_estimate(self, now: float) -> bool:
         """Return whether the front end should look at it again."""
@@ -99,15 +122,23 @@ class Tracks:
         self.ended: list[Track] = []
         self._count = 0
 
-    def seen(self, regions: Sequence[Region], first: float, last: float) -> bool:
-        """Take the regions of a block that arrived from ``first`` to ``last``; return whether one is new."""
+    def seen(self, regions: Sequence[Region], first: float, last: float, *, offset: int = 0, length: int = 0) -> bool:
+        """Take the regions of a block; return whether one is new.
+
+        Args:
+            regions: Where the block holds signals.
+            first: When its first sample arrived.
+            last: When its last one did.
+            offset: Position of its first sample in the stream.
+            length: Its samples.
+        """
         with self.lock:
-            for region in regions:
-                matching = self._in(region)
-                for track in matching:
-                    track.last = last
-                if not matching and len(self.active) < _MOST:
-                    self._new(region.low, region.high, first, last)
+            going_on = [region for region in regions if region.start <= region.cell]
+            self._follow(going_on, first, last, offset, length)
+            for track in self.active:  # what does not go on into this block ended before it
+                if track.ended is None and track.last != last:
+                    track.ended = offset
+            self._follow(sorted(set(regions) - set(going_on)), first, last, offset, length)
             self._retire(last)
             return any(one.signal is None and one.last == last and one.wants_estimate(last) for one in self.active)
 
@@ -117,7 +148,7 @@ class Tracks:
         with self.lock:
             urgent, old = [], []
             for region in block.regions:
-                wanting = [one for one in self._in(region) if one.wants_estimate(now)]
+                wanting = [one for one in self._in(region, block.start) if one.wants_estimate(now)]
                 if any(one.signal is None for one in wanting):
                     urgent.append(region)
                 elif wanting:
@@ -133,7 +164,8 @@ class Tracks:
                 trim = region.cell if region.stop - region.start > _LONG_CELLS * region.cell else 0
                 start = region.start + trim if region.start > 0 else 0
                 stop = region.stop - trim if region.stop < len(block.samples) - region.cell else len(block.samples)
-                found += [replace(one.signal, start=start, stop=stop) for one in self._in(region) if one.signal]
+                there = [one.signal for one in self._in(region, block.start) if one.signal]
+                found += [replace(signal, start=start, stop=stop) for signal in there]
         return found
 
     def estimated(self, signals: Sequence[Signal], block: Block, start: int, stop: int) -> None:
@@ -142,7 +174,7 @@ class Tracks:
         with self.lock:
             for region in block.regions:
                 if region.start < stop and start < region.stop:
-                    for track in self._in(region):
+                    for track in self._in(region, block.start):
                         track.attempted = last
             for signal in signals:
                 self._improve(signal, first, last)
@@ -177,6 +209,17 @@ class Tracks:
             self.ended += self.active
             self.active = []
 
+    def _follow(self, regions: Sequence[Region], first: float, last: float, offset: int, length: int) -> None:
+        """Enter each region with the signals it shows, or as a new one."""
+        for region in regions:
+            matching = self._in(region, offset)
+            if not matching and len(self.active) < _MOST:
+                matching = [self._new(region.low, region.high, first, last)]
+                matching[0].began = offset + region.start
+            for track in matching:
+                track.last = last
+                track.note(region, offset, length)
+
     def _improve(self, signal: Signal, first: float, last: float) -> None:
         track, half = self._of(signal), signal.bandwidth / 2
         if track is None:
@@ -188,8 +231,8 @@ class Tracks:
         track.low, track.high = signal.center - half, signal.center + half
         track.signal = _usual(track.estimates)
 
-    def _in(self, region: Region) -> list[Track]:
-        return [one for one in self.active if one.shares_band(region.low, region.high)]
+    def _in(self, region: Region, offset: int) -> list[Track]:
+        return [one for one in self.active if one.lies_in(region, offset)]
 
     def _of(self, signal: Signal) -> Track | None:
         half = signal.bandwidth / 2
