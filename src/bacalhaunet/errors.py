@@ -54,3 +54,8 @@ class ParityError(BacalhauNetError):
 
 class MissingExtraError(BacalhauNetError):
     """A command or function needs packages that the installed extras do not bring."""
+
+
+def how_to_install(extra: str) -> str:
+    """Return how to install an extra of the package. It is on no index: it is installed from a clone."""
+    return f"in the clone, pip install -c constraints.txt '.[{extra}]'"

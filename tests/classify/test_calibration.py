@@ -24,9 +24,9 @@ from bacalhaunet.classify.calibration_fit import (
     log_softmax,
     negative_log_likelihood,
 )
-from bacalhaunet.classify.onnx_metadata import read_entries, with_entry
 from bacalhaunet.classify.recording_summary import Pool
 from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models.onnx_metadata import read_entries, with_entry
 
 
 def honest(count, seed=0, classes=6, spread=3.0):

@@ -11,6 +11,7 @@ pytest.importorskip("onnxruntime")
 
 from bacalhaunet.classify import engines, engines_onnx, native_engine  # noqa: E402
 from bacalhaunet.classify.engines import Engine, open_engine, register  # noqa: E402
+from bacalhaunet.deploy.stored_program import with_program  # noqa: E402
 from bacalhaunet.errors import (  # noqa: E402
     ConfigError,
     MissingExtraError,
@@ -240,8 +241,23 @@ def reshaped_plain():
 def test_a_qonnx_network_without_the_package_onnx_says_what_to_install(domain, monkeypatch, tmp_path):
     path = saved(small_network(domain=domain).model(), tmp_path)
     without_onnx(monkeypatch)
-    with pytest.raises(MissingExtraError, match=r"pip install 'bacalhaunet\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '.\[train\]'"):
         open_engine(path)
+
+
+def test_a_file_that_holds_its_integer_program_runs_natively_without_the_package_onnx(monkeypatch, tmp_path, capsys):
+    path = saved(small_network().model(), tmp_path)
+    frames = noise(3)
+    expected = open_engine(path, "native").logits(frames)
+    without_onnx(monkeypatch)
+    with pytest.raises(MissingExtraError):
+        open_engine(path)
+    assert "holds no integer program" in capsys.readouterr().err
+    held = tmp_path / "held.onnx"
+    held.write_bytes(with_program(path.read_bytes()))
+    engine = open_engine(held)
+    assert engine.name == "native"
+    assert np.array_equal(engine.logits(frames), expected)
 
 
 def test_classifying_an_onnx_file_never_imports_torch(tmp_path):

@@ -178,4 +178,4 @@ def test_without_scipy_the_error_names_the_extra_in_one_line(recording, monkeypa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert classified(recording, "--detect") == 2
-    assert "pip install 'bacalhaunet[recordings]'" in capsys.readouterr().err
+    assert "pip install -c constraints.txt '.[recordings]'" in capsys.readouterr().err

@@ -163,7 +163,7 @@ def test_what_cannot_be_is_said_with_2(options, word, capsys):
 
 @pytest.mark.parametrize(
     ("module", "source", "word"),
-    [("zmq", "zmq://127.0.0.1:5555", "bacalhaunet[live]"), ("SoapySDR", "soapy://driver=rtlsdr", "python3-soapysdr")],
+    [("zmq", "zmq://127.0.0.1:5555", ".[live]"), ("SoapySDR", "soapy://driver=rtlsdr", "python3-soapysdr")],
 )
 @pytest.mark.usefixtures("_fake_engine")
 def test_a_missing_package_is_named_with_how_to_get_it(module, source, word, monkeypatch, capsys):

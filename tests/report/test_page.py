@@ -199,7 +199,7 @@ def test_without_the_packages_of_the_extra_one_line_says_what_to_install(synthet
     for name in ("bacalhaunet.report.page", "bacalhaunet.cli.report"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert main(["report", str(synthetic_run.folder)]) == 2
-    assert "pip install 'bacalhaunet[train]'" in capsys.readouterr().err
+    assert "pip install -c constraints.txt '.[train]'" in capsys.readouterr().err
 
 
 def test_a_missing_measurement_is_named(synthetic_run):

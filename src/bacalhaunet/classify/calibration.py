@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.onnx_metadata import read_entries, with_entry
 from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models.onnx_metadata import read_entries, with_entry
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.outputs import whole_file
 

@@ -14,7 +14,13 @@ import numpy as np
 
 from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
 from bacalhaunet.deploy.onnx_session import make_session
-from bacalhaunet.errors import BacalhauNetError, MissingExtraError, ModelFileError, UnsupportedOperationError
+from bacalhaunet.errors import (
+    BacalhauNetError,
+    MissingExtraError,
+    ModelFileError,
+    UnsupportedOperationError,
+    how_to_install,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,7 +152,7 @@ def _open_session(graph: bytes, target: str) -> Any:
         unknown = any(words in message for words in _UNKNOWN_OPERATION)
         if unknown and find_spec("onnx") is None and re.search(r"\b(Quant|BipolarQuant|Trunc)\b", message):
             raise MissingExtraError(
-                f"{target} has QONNX quantizers, which need the package onnx: pip install 'bacalhaunet[train]'",
+                f"{target} has QONNX quantizers, which need the package onnx: {how_to_install('train')}",
                 action="or export it as QCDQ where that is installed: bacalhaunet export ... --format qcdq",
             ) from error
         if unknown:

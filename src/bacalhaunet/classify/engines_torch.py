@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bacalhaunet.classify.engines import TargetKind, check_frames, register
-from bacalhaunet.errors import MissingExtraError
+from bacalhaunet.errors import MissingExtraError, how_to_install
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class TorchEngine:
             import torch
         except ModuleNotFoundError as error:
             raise MissingExtraError(
-                f"{target} needs torch to run: pip install 'bacalhaunet[train]'",
+                f"{target} needs torch to run: {how_to_install('train')}",
                 action="or use an exported network (.onnx)",
             ) from error
         from bacalhaunet.deploy.export_target import open_network

@@ -18,7 +18,8 @@ from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels
 from bacalhaunet.deploy.integer.program import Program
 from bacalhaunet.deploy.native.model import FLOAT, NativeModel, load_extension
 from bacalhaunet.deploy.native.tables import NativeTables
-from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError
+from bacalhaunet.deploy.stored_program import stored_program
+from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,16 +126,14 @@ def lowered(target: str, kind: TargetKind) -> Program:
         return _lowered(target, kind, stamp)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"lowering {target} needs the package {error.name}: pip install 'bacalhaunet[train]'"
+            f"lowering {target} needs the package {error.name}: {how_to_install('train')}"
         ) from error
 
 
 @lru_cache(maxsize=4)
 def _lowered(target: str, kind: TargetKind, stamp: int) -> Program:
-    from bacalhaunet.deploy.integer.lowering import lower_file
-
     if kind == "onnx":
-        return lower_file(target)
+        return stored_program(target) or _lowered_file(target)
     from bacalhaunet.deploy.export import export_qonnx
     from bacalhaunet.deploy.export_target import open_network
 
@@ -143,7 +142,13 @@ def _lowered(target: str, kind: TargetKind, stamp: int) -> Program:
         opened = open_network(target, quiet=True)
         path = Path(folder) / "network.onnx"
         export_qonnx(opened.network, path, spec=opened.spec, labels=opened.labels)
-        return lower_file(path)
+        return stored_program(path) or _lowered_file(str(path))
+
+
+def _lowered_file(path: str) -> Program:
+    from bacalhaunet.deploy.integer.lowering import lower_file
+
+    return lower_file(path)
 
 
 @lru_cache(maxsize=1)
@@ -155,12 +160,27 @@ def _say_missing() -> None:
     )
 
 
+@lru_cache(maxsize=4)
+def _say_not_stored(target: str) -> None:
+    """Say once for a quantized file why the slower engine runs it."""
+    if b"Quant" not in Path(target).read_bytes():
+        return
+    print(
+        f"note: {Path(target).name} holds no integer program and lowering it needs the package onnx; using "
+        "onnxruntime, which is slower: export it again with this version, or install onnx",
+        file=sys.stderr,
+    )
+
+
 def _runs(target: str, kind: TargetKind) -> bool:
     """Whether ``auto`` should take this engine: ONNX files that can be lowered, where the kernels are installed."""
-    if kind != "onnx" or find_spec("onnx") is None:  # the core install has no onnx to read the file with
+    if kind != "onnx":
         return False
     if load_extension() is None:
         _say_missing()
+        return False
+    if find_spec("onnx") is None and stored_program(target) is None:  # the core install cannot lower the file itself
+        _say_not_stored(target)
         return False
     try:
         lowered(target, kind)

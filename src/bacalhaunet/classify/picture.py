@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.front_end.noise_floor import noise_floor
 from bacalhaunet.classify.front_end.spectrogram import BINS, SHORTEST, spectrogram
 from bacalhaunet.data.recordings.recording import Recording
-from bacalhaunet.errors import ConfigError, MissingExtraError
+from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.outputs import whole_file
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def check_picture(path: Path, recording: Recording) -> None:
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "pictures need the package matplotlib: pip install 'bacalhaunet[recordings]'"
-        ) from error
+        raise MissingExtraError(f"pictures need the package matplotlib: {how_to_install('recordings')}") from error
 
 
 def write_picture(path: Path, recording: Recording, boxes: Sequence[Box], title: str) -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from bacalhaunet import __version__
 from bacalhaunet.cli.commands import COMMANDS
-from bacalhaunet.errors import BacalhauNetError, MissingExtraError
+from bacalhaunet.errors import BacalhauNetError, MissingExtraError, how_to_install
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -47,7 +47,7 @@ def _run(name: str, arguments: Sequence[str]) -> None:
         if command.extra is None or (error.name or "").startswith("bacalhaunet"):
             raise
         raise MissingExtraError(
-            f"'bacalhaunet {name}' needs the package {error.name}: pip install 'bacalhaunet[{command.extra}]'"
+            f"'bacalhaunet {name}' needs the package {error.name}: {how_to_install(command.extra)}"
         ) from error
 
 

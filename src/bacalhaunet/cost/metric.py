@@ -18,7 +18,7 @@ from bacalhaunet.cost.prepare import prepare
 from bacalhaunet.cost.preprocess import preprocess
 from bacalhaunet.cost.qcdq import quantizers_from_linear
 from bacalhaunet.cost.report import CostReport, LayerCost
-from bacalhaunet.errors import MissingExtraError, ModelFileError, UnsupportedOperationError
+from bacalhaunet.errors import MissingExtraError, ModelFileError, UnsupportedOperationError, how_to_install
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -88,7 +88,7 @@ def _run_qonnx(model: ModelProto, source: str) -> tuple[dict[str, Any], Graph]:
         from qonnx.util.inference_cost import inference_cost
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"scoring an ONNX file needs the package {error.name}: pip install 'bacalhaunet[train]'"
+            f"scoring an ONNX file needs the package {error.name}: {how_to_install('train')}"
         ) from error
     with tempfile.TemporaryDirectory() as folder, _quiet():
         final = str(Path(folder) / "costed.onnx")

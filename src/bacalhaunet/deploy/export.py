@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from bacalhaunet import __version__
 from bacalhaunet.deploy.onnx_batch import free_batch
 from bacalhaunet.deploy.parity import Parity, check_parity, probe_frames
-from bacalhaunet.errors import ConfigError, MissingExtraError
+from bacalhaunet.deploy.stored_program import with_program
+from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.models.onnx_constants import constants_to_initializers
 from bacalhaunet.outputs import whole_file
 from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
@@ -120,7 +121,7 @@ def _write(network: nn.Module, model: ModelProto, path: Path, format: str, frame
     onnx.checker.check_model(model)
     parity = check_parity(network, model, probe_frames(frame_length), str(path))
     with whole_file(path) as partial:
-        partial.write_bytes(model.SerializeToString())
+        partial.write_bytes(with_program(model.SerializeToString()))
     return Export(path, format, parity)
 
 
@@ -137,7 +138,7 @@ def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> 
 
             from bacalhaunet.models.layers import compute_plainly
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"export needs the package {error.name}: pip install 'bacalhaunet[train]'") from error
+        raise MissingExtraError(f"export needs the package {error.name}: {how_to_install('train')}") from error
     frame = torch.from_numpy(probe_frames(frame_length, 1))
     options: dict[str, Any] = {
         "input_names": [INPUT],

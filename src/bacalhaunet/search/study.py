@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 
-from bacalhaunet.errors import ConfigError, MissingExtraError
+from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.search.candidate import Candidate, values_of
@@ -162,7 +162,7 @@ def database_errors(place: StudyPlace) -> Iterator[None]:
     except ImportError as error:
         if "psycopg" not in str(error):
             raise
-        raise MissingExtraError("PostgreSQL needs its driver: pip install 'bacalhaunet[postgres]'") from error
+        raise MissingExtraError(f"PostgreSQL needs its driver: {how_to_install('postgres')}") from error
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = str(error.__cause__ or error).splitlines()[0]
         raise ConfigError(f"the database cannot be used: {cause}", where=place.shown) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from bacalhaunet.errors import MissingExtraError
+from bacalhaunet.errors import MissingExtraError, how_to_install
 
 
 def scipy_module(name: str) -> Any:
@@ -17,6 +17,4 @@ def scipy_module(name: str) -> Any:
     try:
         return importlib.import_module(f"scipy.{name}")
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "finding signals needs the package scipy: pip install 'bacalhaunet[recordings]'"
-        ) from error
+        raise MissingExtraError(f"finding signals needs the package scipy: {how_to_install('recordings')}") from error

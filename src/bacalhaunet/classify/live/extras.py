@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from bacalhaunet.errors import MissingExtraError
+from bacalhaunet.errors import MissingExtraError, how_to_install
 
 
 def zmq_module() -> Any:
@@ -18,7 +18,7 @@ def zmq_module() -> Any:
         return importlib.import_module("zmq")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "listening to ZMQ needs the package pyzmq", action="pip install 'bacalhaunet[live]'"
+            "listening to ZMQ needs the package pyzmq", action=how_to_install("live")
         ) from error
 
 

@@ -7,12 +7,13 @@ fields of the outermost message are walked over; the graph is one of them and is
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from bacalhaunet.errors import ModelFileError
 
-_METADATA, _KEY, _VALUE = 14, 1, 2
+_GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -26,7 +27,7 @@ class _Field(NamedTuple):
 def read_entries(model: bytes) -> dict[str, str]:
     """Return the entries of ``metadata_props`` by their key; empty if the bytes are no ONNX model."""
     try:
-        return dict(_entry(field.value) for field in _fields(model) if field.number == _METADATA)
+        return dict(_entry(field.value) for field in _fields(model, _GRAPH) if field.number == _METADATA)
     except (ValueError, IndexError):
         return {}  # whoever loads the graph says what is wrong with it
 
@@ -40,7 +41,7 @@ def with_entry(model: bytes, key: str, value: str) -> bytes:
     try:
         kept = [
             model[field.start : field.stop]
-            for field in _fields(model)
+            for field in _fields(model, _GRAPH)
             if field.number != _METADATA or _entry(field.value)[0] != key
         ]
     except (ValueError, IndexError) as error:
@@ -49,12 +50,22 @@ def with_entry(model: bytes, key: str, value: str) -> bytes:
     return b"".join([*kept, _written(_METADATA, pair)])
 
 
+def graph_digest(model: bytes) -> str | None:
+    """Return the SHA-256 of a model's graph as it is stored, which metadata have no part in; None if it has no one."""
+    try:
+        graphs = [model[field.start : field.stop] for field in _fields(model, _GRAPH) if field.number == _GRAPH]
+    except (ValueError, IndexError):
+        return None
+    return hashlib.sha256(graphs[0]).hexdigest() if len(graphs) == 1 else None
+
+
 def _entry(value: bytes) -> tuple[str, str]:
     parts = {field.number: field.value.decode() for field in _fields(value)}
     return parts.get(_KEY, ""), parts.get(_VALUE, "")
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
+def _fields(message: bytes, skipped: int | None = None) -> Iterator[_Field]:
+    """Yield the fields of a message; of the number that is skipped, which may be large, without their bytes."""
     place = 0
     while place < len(message):
         start = place
@@ -70,9 +81,7 @@ def _fields(message: bytes) -> Iterator[_Field]:
         stop = place + size
         if stop > len(message):
             raise ValueError(f"a field of {size} bytes at byte {start}, beyond the end")
-        # The graph's bytes are not copied: only metadata are looked at.
-        small = number == _METADATA or size < 1 << 16
-        yield _Field(number, message[place:stop] if small else b"", start, stop)
+        yield _Field(number, message[place:stop] if number != skipped else b"", start, stop)
         place = stop
 
 
