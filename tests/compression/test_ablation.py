@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,8 @@ pytest.importorskip("qonnx")
 from bacalhaunet.compression import ablation  # noqa: E402
 from bacalhaunet.compression.ablation import LEFT_OUT, WHOLE, ablate, variants  # noqa: E402
 from bacalhaunet.compression.config import AllocationConfig, CompressConfig  # noqa: E402
+from bacalhaunet.compression.path import read_path  # noqa: E402
+from bacalhaunet.compression.road import compress  # noqa: E402
 from bacalhaunet.errors import ConfigError  # noqa: E402
 from bacalhaunet.training.config import DistillationConfig  # noqa: E402
 
@@ -58,4 +61,8 @@ def test_the_roads_start_from_one_training_and_the_table_has_a_row_for_each(tmp_
     starts = {(folder / name / "start" / "model.safetensors").read_bytes() for name in (WHOLE, "return")}
     assert len(starts) == 1
     assert [row["accuracy"] for row in json.loads((folder / "ablation.json").read_text())] == [r.accuracy for r in rows]
+    # Steps taken from the whole road are those that the road takes by itself.
+    alone = replace(variants(road)["return"][1], network=str(folder / "start" / "model.safetensors"))
+    steps = compress(alone, tmp_path / "alone", data=data(per_epoch=4))
+    assert steps == read_path(folder / "return" / "path.json")
     assert len((folder / "ablation.md").read_text().splitlines()) == 6

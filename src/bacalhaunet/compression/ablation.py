@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bacalhaunet.compression.config import CompressConfig
-from bacalhaunet.compression.path import PathStep
+from bacalhaunet.compression.path import STEP_FILE, PathStep
 from bacalhaunet.compression.road import compress
 from bacalhaunet.compression.steps import say
 from bacalhaunet.errors import ConfigError
@@ -18,6 +19,8 @@ from bacalhaunet.training.run_data import TrainingData
 from bacalhaunet.training.start import SAVED_SUFFIX
 
 WHOLE = "everything"
+
+_BEFORE_PRUNING = ("start", "bits-", "allocation")
 
 LEFT_OUT: dict[str, tuple[str, Callable[[CompressConfig], CompressConfig]]] = {
     "teacher": ("no teacher", lambda c: replace(c, distillation=None)),
@@ -100,10 +103,24 @@ def ablate(config: CompressConfig, folder: Path, *, data: TrainingData | None = 
     rows = []
     for name, (title, road) in roads.items():
         say(f"{name}: {title}")
+        if replace(road, pruning=config.pruning) == config:
+            _take_steps(folder / WHOLE, folder / name)
         steps = compress(replace(road, network=start), folder / name, data=data)
         rows.append(_row(name, title, steps))
         write_rows(rows, folder)
     return rows
+
+
+def _take_steps(whole: Path, road: Path) -> None:
+    """Begin a road that differs in its pruning alone with the steps before that, which would come out the same."""
+    if whole == road or road.exists():
+        return
+    steps = [place.parent for place in whole.glob(f"*/{STEP_FILE}") if place.parent.name.startswith(_BEFORE_PRUNING)]
+    partial = road.with_name(f"{road.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for step in steps:
+        shutil.copytree(step, partial / step.name)
+    partial.rename(road)
 
 
 def write_rows(rows: Sequence[AblationRow], folder: Path) -> None:

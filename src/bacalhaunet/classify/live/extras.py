@@ -17,9 +17,7 @@ def zmq_module() -> Any:
     try:
         return importlib.import_module("zmq")
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "listening to ZMQ needs the package pyzmq", action=how_to_install("live")
-        ) from error
+        raise MissingExtraError("listening to ZMQ needs the package pyzmq", action=how_to_install("live")) from error
 
 
 def soapy_module() -> Any:
