@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bacalhaunet.cli.parser import CommandParser
 from bacalhaunet.data.check import FileSummary, GroupSummary, check_file
 
 _EPILOG = (
@@ -22,7 +23,7 @@ def build(parser: ArgumentParser) -> None:
     """Add the subcommands."""
     parser.epilog = _EPILOG
     commands = parser.add_subcommands(required=True, dest="action")
-    check = ArgumentParser(description=f"Check a file in RadioML 2018.01A's layout: {_CHECKED}.", epilog=_EPILOG)
+    check = CommandParser(description=f"Check a file in RadioML 2018.01A's layout: {_CHECKED}.", epilog=_EPILOG)
     check.add_argument("file", type=str, help="an HDF5 file with X, Y and Z")
     check.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     commands.add_subcommand("check", check, help="check a file and print a summary")

@@ -35,14 +35,13 @@ def _run(name: str, arguments: Sequence[str]) -> None:
     command = COMMANDS[name]
     try:
         module = import_module(command.module)
-        from jsonargparse import ArgumentParser
-
         from bacalhaunet.cli.formatting import KeepLines
+        from bacalhaunet.cli.parser import CommandParser, respelled
 
         description = f"{command.summary[0].upper()}{command.summary[1:]}."
-        parser = ArgumentParser(prog=f"bacalhaunet {name}", description=description, formatter_class=KeepLines)
+        parser = CommandParser(prog=f"bacalhaunet {name}", description=description, formatter_class=KeepLines)
         module.build(parser)
-        module.run(parser.parse_args(list(arguments)))
+        module.run(parser.parse_args(respelled(parser, arguments)))
     except ModuleNotFoundError as error:
         if command.extra is None or (error.name or "").startswith("bacalhaunet"):
             raise

@@ -6,6 +6,8 @@ from importlib import import_module
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.cli.parser import CommandParser
+
 _ACTIONS = {
     "run": "run trials of a study, new or joined",
     "show": "draw the front of a study beside the published networks and list it",
@@ -29,7 +31,7 @@ def build(parser: ArgumentParser) -> None:
     commands = parser.add_subcommands(required=True, dest="action")
     for name, summary in _ACTIONS.items():
         description = f"{summary[0].upper()}{summary[1:]}."
-        action = ArgumentParser(description=description, formatter_class=parser.formatter_class)
+        action = CommandParser(description=description, formatter_class=parser.formatter_class)
         import_module(f"bacalhaunet.cli.search_{name}").build(action)
         commands.add_subcommand(name, action, help=summary)
 

@@ -6,6 +6,8 @@ from importlib import import_module
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.cli.parser import CommandParser
+
 _ACTIONS = {
     "make": "write a file in RadioML 2018.01A's layout",
     "show": "draw every class: constellation, spectrum and waveform in one picture",
@@ -23,7 +25,7 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     commands = parser.add_subcommands(required=True, dest="action")
     for name, summary in _ACTIONS.items():
-        action = ArgumentParser(
+        action = CommandParser(
             description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=parser.formatter_class
         )
         import_module(f"bacalhaunet.cli.twin_{name}").build(action)

@@ -1,0 +1,66 @@
+"""The parser of every command: spellings and errors."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from bacalhaunet.cli.parser import CommandParser, respelled
+
+
+@dataclass(frozen=True)
+class Part:
+    kind: Literal["round", "square"] = "round"
+    most_frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Whole:
+    batch_size: int = 4
+    part: Part = field(default_factory=Part)
+    other_part: Part | None = None
+
+
+@pytest.fixture
+def parser():
+    made = CommandParser(prog="bacalhaunet test")
+    made.add_argument("--snr-min", type=float)
+    made.add_class_arguments(Whole, as_group=False)
+    return made
+
+
+def parsed(parser, *words):
+    return parser.parse_args(respelled(parser, words))
+
+
+@pytest.mark.parametrize("sign", ["-", "_"])
+def test_options_are_taken_with_dashes_and_with_underscores(parser, sign):
+    words = [word.replace("+", sign) for word in ("--snr+min=-3", "--batch+size", "8", "--part.most+frames", "5")]
+    found = parsed(parser, *words, f"--other{sign}part.most{sign}frames", "2")
+    assert (found["snr_min"], found["batch_size"], found["part.most_frames"]) == (-3.0, 8, 5)
+    assert found["other_part.most_frames"] == 2
+
+
+def test_values_are_left_as_they_are(parser):
+    words = ["--name", "a-b_c", "--batch_size=--x-y", "--", "--batch-size"]
+    assert respelled(parser, words) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["--part.kind", "oval"], ["error: --part.kind is 'oval'", "  allowed: round, square"]),
+        (["--batch_size", "x"], ["error: --batch_size is 'x'", "  allowed: a whole number"]),
+        (["--part.most_frames", "x"], ["error: --part.most_frames is 'x'", "  allowed: a whole number or null"]),
+        (["--batch-sise", "3"], ["error: '--batch-sise' is not known here", "did you mean --batch_size?"]),
+        (["--other_part", "3"], ["error: --other_part is '3'", "--other_part.help"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_few_lines_without_the_usage(parser, capsys, words, lines):
+    with pytest.raises(SystemExit) as ended:
+        parsed(parser, *words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert all(line in said for line in lines)
+    assert len(said.splitlines()) <= 3
+    assert "usage" not in said
