@@ -16,12 +16,12 @@ pytest.importorskip("zmq", reason="needs pyzmq")
 from bacalhaunet.classify import engines
 from bacalhaunet.classify.live.status import Status, Totals
 from bacalhaunet.cli import listen
-from bacalhaunet.cli.listen_output import hertz, status_line
+from bacalhaunet.cli.listen_output import hertz, status_line, table
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from tests.classify.fake_engine import PowerEngine
 from tests.classify.live.browser import until
-from tests.classify.live.streams import SIGNALS, Sink, stream
+from tests.classify.live.streams import SIGNALS, NoiseEngine, Sink, placed, stream
 
 ROOT = Path(__file__).parents[2]
 RATE, ON_AIR = 250e3, 433e6
@@ -72,6 +72,37 @@ def test_json_lines_tell_events_signals_status_and_a_summary(recording, capsys):
     assert any("ended" in event["text"] for event in told["event"])
 
 
+@pytest.mark.parametrize("options", [(), ("--center", "1e6")])
+@pytest.mark.usefixtures("_fake_engine")
+def test_the_frequency_is_the_recordings_unless_another_is_given(recording, options, capsys):
+    assert listened(recording, "--network", "any", "--interval", "0.2", *options) == 0
+    centers = sorted({one["center"] for one in lines(capsys.readouterr().out)["signal"]})
+    expected = float(options[1]) if options else ON_AIR
+    assert centers == pytest.approx([expected + center * RATE for _, center, _ in SIGNALS], abs=0.01 * RATE)
+
+
+@pytest.mark.usefixtures("_fake_engine")
+def test_without_a_frequency_it_is_0(tmp_path, capsys):
+    stream(1 << 16).tofile(tmp_path / "capture.cf32")
+    assert listened(tmp_path / "capture.cf32", "--rate", RATE, "--network", "any") == 0
+    centers = sorted({one["center"] for one in lines(capsys.readouterr().out)["signal"]})
+    assert centers == pytest.approx([center * RATE for _, center, _ in SIGNALS], abs=0.01 * RATE)
+
+
+def test_what_ended_is_said_once_and_the_end_of_a_recording_is_named_whatever_the_time(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(engines, "open_engine", lambda target, engine="auto", threads=None: NoiseEngine(seconds=1.2))
+    bursts = [("BPSK", 20_000, 150_000, -0.2, 8), ("QPSK", 20_000, 350_000, 0.0, 8), ("8PSK", 270_000, 350_000, 0.2, 8)]
+    path = write_sigmf(tmp_path / "capture", placed(350_000, bursts), 1e6)
+    assert listened(path, "--network", "any", "--interval", "0.1", "--duration", "3") == 0
+    told = lines(capsys.readouterr().out)["signal"]
+    for _, _, stop, center, _ in bursts:
+        own = [one for one in told if abs(one["center"] / 1e6 - center) < 0.01]
+        assert {one["label"] for one in own} == {"signal"}
+        assert max(one["sample"] for one in own) < stop
+        if center < 0:
+            assert [one["until"] is not None for one in own] == [True]
+
+
 @pytest.mark.usefixtures("_fake_engine")
 def test_a_terminal_gets_a_table(recording, capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -85,6 +116,12 @@ def test_a_terminal_gets_a_table(recording, capsys, monkeypatch):
 @pytest.mark.parametrize(("value", "text"), [(433.92e6, "433.92 MHz"), (2.4e9, "2.4 GHz"), (-31250.0, "-31.25 kHz")])
 def test_frequencies_have_their_unit(value, text):
     assert hertz(value) == text
+
+
+def test_the_table_says_what_ended():
+    one = {"center": 1e6, "bandwidth": 1e3, "symbol_rate": None, "snr_db": None, "label": "FM", "confidence": 1.0}
+    cells = list(table([one | {"until": None}, one | {"until": "2026-01-01T12:00:00.000Z"}]).columns[4].cells)
+    assert cells == ["FM", "FM (ended)"]
 
 
 def test_the_status_line_has_what_was_lost_only_if_something_was():

@@ -114,14 +114,14 @@ def run(arguments: Namespace) -> None:
         )
         opened.enter_context(printed)
         with session:
-            _loop(session, outputs, arguments.interval, _until(arguments.duration, stopped))
+            _loop(session, outputs, arguments.interval, _until(session, arguments.duration, stopped))
         printed.summary(session)
 
 
-def _until(duration: float | None, stopped: Callable[[], bool]) -> Callable[[], bool]:
-    """Return what says whether the time is up or an interrupt came."""
+def _until(session: Session, duration: float | None, stopped: Callable[[], bool]) -> Callable[[], bool]:
+    """Return what says whether the time is up or an interrupt came; a source that has ended is worked through."""
     end = math.inf if duration is None else time.monotonic() + duration
-    return lambda: stopped() or time.monotonic() >= end
+    return lambda: stopped() or (time.monotonic() >= end and not session.totals().ended)
 
 
 def _loop(session: Session, outputs: list[Output], interval: float, stopped: Callable[[], bool]) -> None:

@@ -63,10 +63,6 @@ class Printed(ABC):
     def summary(self, session: Session) -> None:
         """Print what was counted, at the end."""
 
-    def _signals(self, session: Session) -> list[dict[str, Any]]:
-        with session.tracks.lock:
-            return self.reports.signals(session.tracks.active)
-
 
 def open_output(as_json: bool, reports: Reports) -> Printed:
     """Return the table if standard output is a terminal, else JSON lines."""
@@ -81,12 +77,25 @@ def summary_object(session: Session) -> dict[str, Any]:
 
 
 class JsonLines(Printed):
-    """A JSON object a line: ``event``, ``signal``, ``status``, and at the end ``summary``."""
+    """A JSON object a line: ``event``, ``signal``, ``status``, and at the end ``summary``.
+
+    A signal that goes on is printed every interval, one that ended once, however short it was.
+    """
+
+    def __init__(self, reports: Reports) -> None:
+        super().__init__(reports)
+        self._told: dict[int, dict[str, Any]] = {}
 
     def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
         """Print an object for each event, for each signal, and for the status."""
         happened = [self.reports.event(status.totals.time, text) for text in events]
         _lines([*happened, *self._signals(session), self.reports.status(status)])
+
+    def _signals(self, session: Session) -> list[dict[str, Any]]:
+        with session.tracks.lock:
+            there = self.reports.signals([*session.tracks.ended, *session.tracks.active])
+        before, self._told = self._told, {one["signal"]: one for one in there}
+        return [one for one in there if one["until"] is None or before.get(one["signal"]) != one]
 
     def summary(self, session: Session) -> None:
         """Print the summary."""
@@ -119,7 +128,8 @@ class LiveTable(Printed):
     def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
         """Draw the table."""
         self._events.extend(f"{time.strftime('%H:%M:%S')} {text}" for text in events)
-        rows = table(self._signals(session))
+        with session.tracks.lock:
+            rows = table(self.reports.signals(session.tracks.active))
         self._live.update(Group(rows, status_line(status), *map(Text, self._events)), refresh=True)
 
     def summary(self, session: Session) -> None:
@@ -133,7 +143,7 @@ class LiveTable(Printed):
 
 
 def table(signals: Sequence[dict[str, Any]]) -> Table:
-    """Return the table of signals."""
+    """Return the table of signals; those that ended are faint."""
     made = Table("center", "bandwidth", "symbol rate", "SNR", "label", "confidence")
     for one in signals:
         rate, snr = one["symbol_rate"], one["snr_db"]
@@ -142,8 +152,9 @@ def table(signals: Sequence[dict[str, Any]]) -> Table:
             hertz(one["bandwidth"]),
             "" if rate is None else hertz(rate).replace("Hz", "Bd"),
             "" if snr is None else f"{snr:.0f} dB",
-            one["label"],
+            one["label"] if one["until"] is None else f"{one['label']} (ended)",
             f"{100 * one['confidence']:.0f} %",
+            style=None if one["until"] is None else "dim",
         )
     if not signals:
         made.add_row("no signal", "", "", "", "", "")

@@ -14,7 +14,8 @@ from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.blocks import WAITING, Block, Mailbox
 from bacalhaunet.classify.live.constellation import constellation
 from bacalhaunet.classify.live.pooling import MEMORY_S, LivePool
-from bacalhaunet.classify.live.tracks import ESTIMATE_S, HISTORY_S, Tracks
+from bacalhaunet.classify.live.track import ESTIMATE_S
+from bacalhaunet.classify.live.tracks import HISTORY_S, Tracks
 from bacalhaunet.classify.recording_summary import Pool
 from tests.classify.front_end.captures import linear_signal
 
@@ -129,7 +130,7 @@ def test_ended_signals_with_a_label_are_remembered_for_a_minute():
     for center in (0.1, -0.3):
         tracks.seen([region(center)], 0.9, 1.0)
     tracks.estimated([signal], block(0, places=[place]), 0, 1000)
-    tracks.answered(signal, frames("QPSK"), NO_POINTS, block(0, places=[place]), 1.1)
+    tracks.answered(tracks.active[0], frames("QPSK"), NO_POINTS, block(0, places=[place]), 1.1)
     tracks.seen([], 2.9, 3.0)
     assert [track.runs[-1].label for track in tracks.ended] == ["QPSK"]
     tracks.seen([], 2.9, 3.0 + HISTORY_S)
@@ -144,7 +145,9 @@ def test_known_signals_are_cut_out_as_they_were_found_last_and_looked_at_again_w
     tracks.estimated([Signal(200, 900, 0.1, 0.09, 0.07)], block(0, places=[place]), 0, 1000)
     assert tracks.wanting(block(1, places=[place])) == []
     (known,) = tracks.known(block(1, places=[region(0.1, start=0, stop=600)]))
-    assert (known.start, known.stop, known.center, known.symbol_rate) == (0, 536, 0.1, 0.07)  # a cell less at its end
+    cut = known.signal
+    assert known.track is tracks.active[0]
+    assert (cut.start, cut.stop, cut.center, cut.symbol_rate) == (0, 600, 0.1, 0.07)
     late = 1.0 + ESTIMATE_S[0] + 0.1
     tracks.seen([place], late - 0.1, late)
     assert tracks.wanting(block(2, places=[place], late=late)) == [place]
@@ -164,7 +167,7 @@ def test_labels_over_time_are_kept_as_runs():
     tracks.estimated([signal], block(0, places=[place]), 0, 1000)
     for number, label in enumerate(["BPSK"] * 4 + ["FM"] * 4):
         one = block(number, places=[place], late=1.0 + number)
-        tracks.answered(signal, frames(label, 32), NO_POINTS, one, 0.0)
+        tracks.answered(tracks.active[0], frames(label, 32), NO_POINTS, one, 0.0)
     runs = tracks.active[0].runs
     assert [run.label for run in runs] == ["BPSK", "FM"]
     assert runs[0].stop == runs[1].start
@@ -192,7 +195,7 @@ def test_a_signal_in_the_band_of_one_that_ended_is_another():
     assert [track.number for track in tracks.active] == [1, 2]
     one = block(0, places=[narrow])
     tracks.estimated([Signal(0, 600, 0.1, 0.05, 0.03)], one, 0, 600)
-    assert [signal.center for signal in tracks.known(one)] == [0.1]
+    assert [known.signal.center for known in tracks.known(one)] == [0.1]
     assert tracks.known(block(0, places=[wide])) == []  # the narrow one is not there any more
     tracks.seen([region(0.12, 0.2)], 1.0, 1.1, offset=1000, length=1000)
     assert [track.number for track in tracks.active if track.last == 1.1] == [2]
@@ -206,3 +209,69 @@ def test_bursts_in_one_band_are_one_signal_and_what_a_wide_region_covers_goes_on
     tracks.seen([region(0.15, 0.3)], 1.1, 1.2, offset=2000, length=1000)  # it and a neighbour in one region
     assert [track.number for track in tracks.active] == [1]
     assert tracks.active[0].last == 1.2
+
+
+def test_estimates_and_answers_go_to_the_signal_of_their_time():
+    tracks = Tracks(LABELS)
+    first, second = region(0.1, 0.05, stop=400), region(0.1, 0.2, start=600)  # one centre, one after the other
+    tracks.seen([first, second], 0.9, 1.0, length=1000)
+    whole = block(0, places=[first, second])
+    tracks.estimated([Signal(0, 400, 0.1, 0.05, 0.03), Signal(600, 1000, 0.1, 0.2, 0.15)], whole, 0, 1000)
+    assert [track.signal.symbol_rate for track in tracks.active] == [0.03, 0.15]
+    for known, label in zip(tracks.known(whole), ("BPSK", "QPSK"), strict=True):
+        tracks.answered(known.track, frames(label), NO_POINTS, whole, 1.0)
+    assert [track.pool.answer().label for track in tracks.active] == ["BPSK", "QPSK"]
+
+
+def test_a_signal_that_ended_says_when_until_it_comes_again():
+    tracks = Tracks(LABELS)
+    tracks.seen([region(0.1, stop=600), region(-0.2)], 1.0, 2.0, length=1000)
+    ended, going = tracks.active
+    assert (ended.ended, ended.until, ended.heard) == (600, pytest.approx(1.6), pytest.approx(1.6))
+    assert (going.ended, going.until, going.heard) == (None, None, 2.0)
+    tracks.seen([], 2.0, 2.1, offset=1000, length=1000)
+    assert (going.ended, going.until) == (1000, 2.0)
+    tracks.seen([region(0.1)], 2.1, 2.2, offset=2000, length=1000)
+    assert (ended.ended, ended.until) == (None, None)
+
+
+def test_a_signal_stays_as_long_as_a_block_that_shows_it_waits():
+    tracks, mailbox, place = Tracks(LABELS), Mailbox(), region(0.1, stop=600)
+    tracks.seen([place], 0.9, 1.0, length=1000)
+    mailbox.put(block(0, places=[place], late=1.0))
+    shown = mailbox.get(0)
+    tracks.seen([], 8.9, 9.0, offset=9000, length=1000, waiting=mailbox.oldest)
+    assert tracks.wanting(shown) == [place]
+    tracks.estimated([Signal(0, 600, 0.1, 0.1, 0.07)], shown, 0, 1000)
+    assert [known.track.number for known in tracks.known(shown)] == [1]
+    mailbox.done()
+    tracks.seen([], 9.0, 9.1, offset=10000, length=1000, waiting=mailbox.oldest)
+    assert tracks.active == []
+
+
+def test_a_look_counts_only_for_what_it_shows():
+    tracks, near, far = Tracks(LABELS), region(0.1, stop=300), region(0.15, 0.2, start=380)
+    tracks.seen([near, far], 0.9, 1.0, length=1000)
+    one = block(0, places=[near, far])
+    tracks.estimated([Signal(0, 300, 0.1, 0.1, 0.07), Signal(380, 400, 0.15, 0.2)], one, 0, 400)
+    assert tracks.wanting(one) == [far]
+    assert [track.signal is None for track in tracks.active] == [False, True]
+
+
+def test_a_signal_that_only_begins_is_looked_at_again_in_the_next_block():
+    tracks, begin = Tracks(LABELS), region(0.1, start=900)
+    tracks.seen([begin], 0.9, 1.0, length=1000)
+    first, second = block(0, places=[begin]), block(1000, places=[region(0.1)], late=1.1)
+    tracks.estimated([Signal(400, 500, 0.1, 0.1)], first, 500, 1000)
+    assert tracks.wanting(first) == []
+    assert tracks.seen(second.regions, 1.0, 1.1, offset=1000, length=1000)  # it has no answer yet
+    assert tracks.wanting(second) == second.regions
+    tracks.estimated([Signal(0, 500, 0.1, 0.1, 0.07)], second, 300, 800)
+    assert tracks.wanting(block(2000, places=[region(0.1)], late=1.2)) == []
+
+
+def test_signals_of_another_source_have_ended():
+    tracks = Tracks(LABELS)
+    tracks.seen([region(0.1)], 0.9, 1.0, length=1000)
+    tracks.clear()
+    assert [track.until for track in tracks.ended] == [1.0]

@@ -18,7 +18,8 @@ from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.front_end.signals import Signal, channel_of, find_signals
 from bacalhaunet.classify.live.blocks import Block
 from bacalhaunet.classify.live.constellation import constellation
-from bacalhaunet.classify.live.tracks import Tracks
+from bacalhaunet.classify.live.presence import presence
+from bacalhaunet.classify.live.tracks import Sighting, Tracks
 from bacalhaunet.classify.recording_frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
@@ -28,13 +29,15 @@ _FRAMES_IN_A_HURRY = 64
 _SYMBOLS = 4096
 _FEWEST_LOOKED_AT = 1 << 15
 _MOST_LOOKS = 4
+_LONG = 4
 
 
 class Analyser:
     """Classifies the signals of blocks.
 
     Where a signal is new or its estimates are old, the front end looks closely at some thousand symbols of it, at a few
-    places of a block, or one if blocks come too fast; else the signal is cut out as it was found last.
+    places of a block, or one if blocks come too fast; else the signal is cut out as it was found last, as long as it
+    is there.
 
     Args:
         engine: The network.
@@ -42,6 +45,7 @@ class Analyser:
         settings: What of the front end is set by hand.
         calibration: What turns logits into probabilities.
         give_way: Called before each piece of work; it may wait while others need the processor more.
+        hurried: Says whether other blocks wait.
 
     Attributes:
         classified: Samples of signals that were classified, each signal's counted.
@@ -54,10 +58,11 @@ class Analyser:
         settings: FrontEndSettings,
         calibration: Calibration | None = None,
         give_way: Callable[[], None] = lambda: None,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self.classified = 0
         self.engine, self.tracks, self._settings = engine, tracks, settings
-        self._calibration, self._give_way = calibration or Calibration(), give_way
+        self._calibration, self._give_way, self._hurried = calibration or Calibration(), give_way, hurried
 
     def warm_up(self, length: int) -> None:
         """Work on noise once, so that what is imported and built late is there before samples come."""
@@ -70,15 +75,18 @@ class Analyser:
 
     def analyse(self, block: Block) -> None:
         """Classify the signals of a block."""
-        for _ in range(1 if block.late else _MOST_LOOKS):
-            wanting = self.tracks.wanting(block)
-            if not wanting:
-                break
+        looks = 0
+        while (wanting := self.tracks.wanting(block)) and not self._enough(looks, block):
             self._look(wanting[0], block)
+            looks += 1
         recording = Recording(_STREAM, InMemory(block.samples))
-        for signal in self.tracks.known(block):
+        for sighting in self.tracks.known(block):
             self._give_way()
-            self._classify(recording, signal, block)
+            self._classify(recording, sighting, block)
+
+    def _enough(self, looks: int, block: Block) -> bool:
+        """Return whether a block was looked at often enough; the last one of a stream as often as it takes."""
+        return looks >= (1 if block.late else _MOST_LOOKS) and self._hurried()
 
     def _look(self, region: Region, block: Block) -> None:
         """Let the front end look closely at a region, and what else is there at that time."""
@@ -87,7 +95,8 @@ class Analyser:
         looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
         self.tracks.estimated(find_signals(looked_at, self._settings), block, start, stop)
 
-    def _classify(self, recording: Recording, signal: Signal, block: Block) -> None:
+    def _classify(self, recording: Recording, sighting: Sighting, block: Block) -> None:
+        signal = sighting.signal
         if block.late:  # a part of each block, sooner, rather than all of few
             rate = float(channel_of(recording, signal).ratio)
             most = round(_FRAMES_IN_A_HURRY * self.engine.frame_length / rate)
@@ -95,12 +104,26 @@ class Analyser:
         channel = channel_of(recording, signal)
         if channel.count < self.engine.frame_length:  # a frame that repeats itself would be a guess
             return
-        samples = channel.read(0, channel.count)
+        samples = self._there(channel, sighting, block)
+        if len(samples) < self.engine.frame_length:
+            return
         cutter = FrameCutter(Recording(_STREAM, InMemory(samples)), Framing(self.engine.frame_length))
         frames, _, silent = cutter.batch(0, len(cutter))
         probabilities = self._calibration.probabilities(self.engine.logits(frames[~silent]))
-        self.tracks.answered(signal, probabilities, _points(channel, samples, signal), block, time.monotonic())
-        self.classified += signal.stop - signal.start
+        points = _points(channel, samples, signal)
+        self.tracks.answered(sighting.track, probabilities, points, block, time.monotonic())
+        self.classified += round(len(samples) / float(channel.ratio))
+
+    def _there(self, channel: Channel, sighting: Sighting, block: Block) -> NDArray[np.complex64]:
+        """Return the samples of a signal's channel that it fills."""
+        samples, region = channel.read(0, channel.count), sighting.region
+        there = presence(channel, samples, sighting.signal, region.floor)
+        if there is None:  # an edge inside the block is known to a cell: what lies surely inside is taken
+            trim = round(region.cell * float(channel.ratio)) if region.stop - region.start > _LONG * region.cell else 0
+            first = trim if region.start > 0 else 0
+            last = len(samples) - (trim if channel.stop < len(block.samples) - region.cell else 0)
+            there = slice(first, last)
+        return samples[there]
 
 
 def _points(channel: Channel, samples: NDArray[np.complex64], signal: Signal) -> NDArray[np.complex64]:

@@ -43,7 +43,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._blocks: list[Block] = []
         self._changed = threading.Condition()
-        self._taken = 0
+        self._taken: list[Block] = []
         self._late = False
 
     def put(self, block: Block) -> None:
@@ -69,19 +69,31 @@ class Mailbox:
             block = self._blocks.pop(urgent[0] if urgent else -1 if late else 0)
             if late:
                 self._blocks = [one for one in self._blocks if one.urgent]
-            self._taken += 1
+            self._taken.append(block)
             return replace(block, late=late)
 
     def done(self) -> None:
         """Say that the block that was taken has been worked on."""
         with self._changed:
-            self._taken -= 1
+            self._taken.pop(0)
 
     @property
     def idle(self) -> bool:
         """Whether no block waits or is worked on."""
         with self._changed:
             return not self._blocks and not self._taken
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a block waits."""
+        with self._changed:
+            return bool(self._blocks)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the last sample of the oldest block that waits or is worked on arrived; None without one."""
+        with self._changed:
+            return min((one.arrived[1] for one in [*self._taken, *self._blocks]), default=None)
 
     def clear(self) -> None:
         """Forget all blocks."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bacalhaunet.classify.live.status import Status
-from bacalhaunet.classify.live.tracks import Track
+from bacalhaunet.classify.live.track import Track
 
 
 class Reports:
@@ -56,6 +56,7 @@ class Reports:
             "group_confidence": round(answer.group_confidence, 4),
             "frames": math.ceil(track.pool.frames),
             "since": self.time(track.first),
+            "until": None if track.until is None else self.time(track.until),
             "sample": track.newest,
         }
 

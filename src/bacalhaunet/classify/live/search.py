@@ -66,7 +66,8 @@ class Search:
         for row in self._waterfall.add(samples, arrived):
             self._draw(row)
         found = regions(block_spectrogram(samples))
-        urgent = self._tracks.seen(found, *arrived, offset=start, length=len(samples))
+        waiting = self._mailbox.oldest
+        urgent = self._tracks.seen(found, *arrived, offset=start, length=len(samples), waiting=waiting)
         self._mailbox.put(Block(start, samples, found, arrived, self._restarts, urgent))
         self.searched += len(samples)
         self.found += sum(region.stop - region.start for region in found)
@@ -94,7 +95,7 @@ class Search:
         if self._ring[Counter.ENDED]:
             return
         if now - self._ring.arrival(self._ring[Counter.WRITTEN]) > max(_SILENCE_S, 2 * self._length / self._rate):
-            self._tracks.seen([], now, now, offset=self._position)
+            self._tracks.seen([], now, now, offset=self._position, waiting=self._mailbox.oldest)
 
     def _next(self) -> tuple[int, int]:
         """Return the first sample of the next block and how many it has; 0 if there is none yet.

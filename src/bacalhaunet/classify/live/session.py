@@ -82,7 +82,12 @@ class Session:
         self.events = Events(rate)
         self.search = Search(self.ring, rate, self.tracks, self.mailbox, draw)
         self.analyser = Analyser(
-            engine, self.tracks, settings or FrontEndSettings(), calibration, self._let_search_catch_up
+            engine,
+            self.tracks,
+            settings or FrontEndSettings(),
+            calibration,
+            self._let_search_catch_up,
+            lambda: self.mailbox.waiting,
         )
         self.began = time.monotonic()
         self._receiver = Receiver(address, self.ring)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,97 +15,27 @@ from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.blocks import Block
 from bacalhaunet.classify.live.pooling import LivePool
-
-ESTIMATE_S = (1.0, 4.0)
-"""Age at which a signal's centre, bandwidth and symbol rate are estimated again: the first times, and later."""
+from bacalhaunet.classify.live.track import Run, Stretch, Track
 
 HISTORY_S = 60.0
 """How long signals that ended are remembered, and how far a label's history goes back."""
 
 _MOST = 64
 _HOLD_S = 0.5
-_ATTEMPT_S = 0.5
-_ESTIMATES = 4
-_SAME_BAND = 0.5
-_LIKE_BAND = 0.6
-_SAME_RATE = 0.01
-_LONG_CELLS = 4
 
 
-@dataclass
-class Run:
-    """A stretch of time with one label."""
-
-    start: float
-    stop: float
-    label: str
-    confidence: float
-
-
-@dataclass
-class Track:
-    """A signal of the stream. Times are on ``time.monotonic``'s clock, frequencies in cycles a sample.
+class Sighting(NamedTuple):
+    """A signal in a block.
 
     Attributes:
-        number: Counts the signals, from 1.
-        first: When it was first seen.
-        last: When it was last seen.
-        low: Lower edge of its band.
-        high: Upper edge.
-        pool: The answer.
-        signal: Where it is; None until the front end has looked at it closely.
-        points: complex64, its latest symbols or samples.
-        runs: Its labels over time.
-        newest: Position in the stream of the first sample of the newest block in the answer.
-        classified: When that block was classified; 0 for never.
-        began: Position in the stream of its first sample.
-        ended: Position of the sample after its last; None while it goes on.
+        track: The signal.
+        region: Where the block shows it, perhaps with others beside it.
+        signal: As it was estimated, over the time of the region.
     """
 
-    number: int
-    first: float
-    last: float
-    low: float
-    high: float
-    pool: LivePool
-    signal: Signal | None = None
-    points: NDArray[np.complex64] = field(default_factory=lambda: np.empty(0, np.complex64))
-    runs: list[Run] = field(default_factory=list)
-    newest: int = 0
-    classified: float = 0.0
-    began: int = 0
-    ended: int | None = None
-    attempted: float = -np.inf
-    estimates: list[Signal] = field(default_factory=list)
-
-    def shares_band(self, low: float, high: float) -> bool:
-        """Return whether half of the narrower of two bands lies in the other."""
-        shared = min(self.high, high) - max(self.low, low)
-        return shared > _SAME_BAND * min(self.high - self.low, high - low)
-
-    def lies_in(self, region: Region, offset: int) -> bool:
-        """Return whether a region of a block that begins at position ``offset`` shows this signal.
-
-        A region may hold several signals side by side, so half of the narrower band is enough while the signal lasts.
-        Before it began and after it ended, as between bursts, the bands must be alike: another signal that covers
-        this one's band is not this one.
-        """
-        start, stop = offset + region.start, offset + region.stop
-        if stop <= self.began or (self.ended is not None and start >= self.ended):
-            shared = min(self.high, region.high) - max(self.low, region.low)
-            return shared > _LIKE_BAND * max(self.high - self.low, region.high - region.low)
-        return self.shares_band(region.low, region.high)
-
-    def note(self, region: Region, offset: int, length: int) -> None:
-        """Take where a region of a block of ``length`` samples ends: inside the block, or beyond it."""
-        inside = region.stop < length - region.cell
-        self.ended = max(self.ended or 0, offset + region.stop) if inside else None
-
-    def wants_estimate(self, now: float) -> bool:
-        """Return whether the front end should look at it again."""
-        if self.signal is None:
-            return now - self.attempted > _ATTEMPT_S
-        return now - self.attempted > ESTIMATE_S[len(self.estimates) == _ESTIMATES]
+    track: Track
+    region: Region
+    signal: Signal
 
 
 class Tracks:
@@ -113,6 +44,11 @@ class Tracks:
     Args:
         labels: Class names.
         calibration: How much several frames say together.
+
+    Attributes:
+        lock: To be held while tracks are looked at.
+        active: Signals that go on, and those that ended a moment ago or in a block that is not classified yet.
+        ended: Signals that ended and had an answer.
     """
 
     def __init__(self, labels: Sequence[str], calibration: Calibration | None = None) -> None:
@@ -122,8 +58,17 @@ class Tracks:
         self.ended: list[Track] = []
         self._count = 0
 
-    def seen(self, regions: Sequence[Region], first: float, last: float, *, offset: int = 0, length: int = 0) -> bool:
-        """Take the regions of a block; return whether one is new.
+    def seen(
+        self,
+        regions: Sequence[Region],
+        first: float,
+        last: float,
+        *,
+        offset: int = 0,
+        length: int = 0,
+        waiting: float | None = None,
+    ) -> bool:
+        """Take the regions of a block; return whether a signal without an answer is to be looked at.
 
         Args:
             regions: Where the block holds signals.
@@ -131,16 +76,18 @@ class Tracks:
             last: When its last one did.
             offset: Position of its first sample in the stream.
             length: Its samples.
+            waiting: When the last sample of the oldest block arrived that waits to be classified; its signals stay.
         """
+        block = Stretch(offset, length, first, last)
         with self.lock:
             going_on = [region for region in regions if region.start <= region.cell]
-            self._follow(going_on, first, last, offset, length)
+            self._follow(going_on, block)
             for track in self.active:  # what does not go on into this block ended before it
                 if track.ended is None and track.last != last:
-                    track.ended = offset
-            self._follow(sorted(set(regions) - set(going_on)), first, last, offset, length)
-            self._retire(last)
-            return any(one.signal is None and one.last == last and one.wants_estimate(last) for one in self.active)
+                    track.end(offset, first)
+            self._follow(sorted(set(regions) - set(going_on)), block)
+            self._retire(last, last if waiting is None else min(last, waiting))
+            return any(not one.pool.frames and one.last == last and one.wants_estimate(last) for one in self.active)
 
     def wanting(self, block: Block) -> list[Region]:
         """Return the regions of a block that the front end should look at closely, new ones first."""
@@ -155,33 +102,31 @@ class Tracks:
                     old.append(region)
             return urgent + old
 
-    def known(self, block: Block) -> list[Signal]:
-        """Return the signals of a block as they were estimated, over the times of its regions."""
-        found = []
+    def known(self, block: Block) -> list[Sighting]:
+        """Return the signals of a block that were estimated."""
+        found, length = [], len(block.samples)
         with self.lock:
             for region in block.regions:
-                # An edge inside the block is known to a cell; what lies surely inside is taken.
-                trim = region.cell if region.stop - region.start > _LONG_CELLS * region.cell else 0
-                start = region.start + trim if region.start > 0 else 0
-                stop = region.stop - trim if region.stop < len(block.samples) - region.cell else len(block.samples)
-                there = [one.signal for one in self._in(region, block.start) if one.signal]
-                found += [replace(signal, start=start, stop=stop) for signal in there]
+                stop = region.stop if region.stop < length - region.cell else length
+                for track in self._in(region, block.start):
+                    if track.signal is not None:
+                        found.append(Sighting(track, region, replace(track.signal, start=region.start, stop=stop)))
         return found
 
     def estimated(self, signals: Sequence[Signal], block: Block, start: int, stop: int) -> None:
         """Take the signals that the front end found in samples ``start`` to ``stop - 1`` of a block."""
-        first, last = block.arrived
+        shown = [region for region in block.regions if _shows(region, start, stop)]
         with self.lock:
-            for region in block.regions:
-                if region.start < stop and start < region.stop:
-                    for track in self._in(region, block.start):
-                        track.attempted = last
             for signal in signals:
-                self._improve(signal, first, last)
+                self._improve(replace(signal, start=start + signal.start, stop=start + signal.stop), shown, block)
+            for region in shown:
+                for track in self._in(region, block.start):
+                    track.attempted = block.arrived[1]
+                    track.glimpsed = _only_begins(region, stop - start, len(block.samples))
 
     def answered(
         self,
-        signal: Signal,
+        track: Track,
         probabilities: NDArray[np.float32],
         points: NDArray[np.complex64],
         block: Block,
@@ -189,8 +134,7 @@ class Tracks:
     ) -> None:
         """Take the probabilities of a signal's frames, float32 (n, classes), none silent."""
         with self.lock:
-            track = self._of(signal)
-            if track is None or not len(probabilities):
+            if not len(probabilities):
                 return
             track.pool.add(probabilities, block.arrived[1])
             track.points, track.newest, track.classified = points, block.start, now
@@ -206,62 +150,73 @@ class Tracks:
     def clear(self) -> None:
         """End all signals: the source is another one."""
         with self.lock:
+            for track in self.active:
+                track.until = track.heard
             self.ended += self.active
             self.active = []
 
-    def _follow(self, regions: Sequence[Region], first: float, last: float, offset: int, length: int) -> None:
+    def _follow(self, regions: Sequence[Region], block: Stretch) -> None:
         """Enter each region with the signals it shows, or as a new one."""
         for region in regions:
-            matching = self._in(region, offset)
+            matching = self._in(region, block.start)
             if not matching and len(self.active) < _MOST:
-                matching = [self._new(region.low, region.high, first, last)]
-                matching[0].began = offset + region.start
+                matching = [self._new(region.low, region.high, block.start + region.start, block)]
             for track in matching:
-                track.last = last
-                track.note(region, offset, length)
+                track.last = block.last
+                track.note(region, block)
 
-    def _improve(self, signal: Signal, first: float, last: float) -> None:
-        track, half = self._of(signal), signal.bandwidth / 2
+    def _improve(self, signal: Signal, shown: Sequence[Region], block: Block) -> None:
+        """Enter an estimate with its signal, or as a new one, unless next to nothing of it was looked at."""
+        low, high = signal.center - signal.bandwidth / 2, signal.center + signal.bandwidth / 2
+        start, stop = block.start + signal.start, block.start + signal.stop
+        if not any(_holds(region, signal) for region in shown):
+            return
+        matching = [one for one in self.active if one.fills(start, stop, low, high)]
+        track = max(matching, key=lambda one: one.likeness(low, high), default=None)
         if track is None:
             if len(self.active) >= _MOST:
                 return
-            track = self._new(signal.center - half, signal.center + half, first, last)
-        track.attempted = last
-        track.estimates = [*track.estimates, signal][-_ESTIMATES:]
-        track.low, track.high = signal.center - half, signal.center + half
-        track.signal = _usual(track.estimates)
+            stretch = Stretch(block.start, len(block.samples), *block.arrived)
+            track = self._new(low, high, start, stretch)
+            for region in block.regions:
+                if track.lies_in(region, block.start):
+                    track.note(region, stretch)
+        track.improve(signal)
+        track.attempted = block.arrived[1]
 
     def _in(self, region: Region, offset: int) -> list[Track]:
         return [one for one in self.active if one.lies_in(region, offset)]
 
-    def _of(self, signal: Signal) -> Track | None:
-        half = signal.bandwidth / 2
-        matching = [one for one in self.active if one.shares_band(signal.center - half, signal.center + half)]
-        return min(matching, key=lambda one: abs((one.low + one.high) / 2 - signal.center), default=None)
-
-    def _new(self, low: float, high: float, first: float, last: float) -> Track:
+    def _new(self, low: float, high: float, began: int, block: Stretch) -> Track:
         self._count += 1
-        track = Track(self._count, first, last, low, high, LivePool(self._labels, self._calibration))
+        pool = LivePool(self._labels, self._calibration)
+        track = Track(self._count, block.first, block.last, low, high, pool, began=began)
         self.active.append(track)
         return track
 
-    def _retire(self, now: float) -> None:
-        gone = [one for one in self.active if one.last < now - _HOLD_S]
-        self.active = [one for one in self.active if one.last >= now - _HOLD_S]
+    def _retire(self, now: float, waiting: float) -> None:
+        gone = [one for one in self.active if one.last < waiting - _HOLD_S]
+        self.active = [one for one in self.active if one.last >= waiting - _HOLD_S]
         # What was never named is noise's doing, or too short for a frame: not worth remembering.
         self.ended += [one for one in gone if one.pool.frames]
         self.ended = [one for one in self.ended if one.last > now - HISTORY_S][-_MOST:]
 
 
-def _usual(estimates: Sequence[Signal]) -> Signal:
-    """Return the newest estimate, unless its symbol rate is not the usual one: then the newest that has that.
+def _shows(region: Region, start: int, stop: int) -> bool:
+    """Return whether samples ``start`` to ``stop - 1`` of a block show half a region, or half of what they could."""
+    shown = min(region.stop, stop) - max(region.start, start)
+    return 2 * shown >= min(region.stop - region.start, stop - start)
 
-    One block in which the line of the symbol rate did not show, or another did, changes nothing.
-    """
-    rates = [one.symbol_rate for one in estimates if one.symbol_rate is not None]
-    if 2 * len(rates) < len(estimates):
-        return estimates[-1]
-    usual = float(np.median(rates))
-    distance = [np.inf if one.symbol_rate is None else abs(one.symbol_rate / usual - 1) for one in estimates]
-    near = [one for one, away in zip(estimates, distance, strict=True) if away < _SAME_RATE]
-    return near[-1] if near else estimates[int(np.argmin(distance))]
+
+def _holds(region: Region, signal: Signal) -> bool:
+    """Return whether half of the narrower of a region's and a signal's bands is shared, at any time."""
+    low, high = signal.center - signal.bandwidth / 2, signal.center + signal.bandwidth / 2
+    wide = min(region.high, high) - max(region.low, low)
+    at_once = region.start < signal.stop and signal.start < region.stop
+    return at_once and 2 * wide > min(region.high - region.low, high - low)
+
+
+def _only_begins(region: Region, window: int, length: int) -> bool:
+    """Return whether a region begins so late in a block of ``length`` samples that it fills less than half a window."""
+    goes_on = region.stop >= length - region.cell
+    return goes_on and region.start > region.cell and 2 * (region.stop - region.start) < window

@@ -11,7 +11,8 @@ from bacalhaunet.classify.live.events import Events
 from bacalhaunet.classify.live.pooling import LivePool
 from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.status import Totals
-from bacalhaunet.classify.live.tracks import Run, Track, Tracks
+from bacalhaunet.classify.live.track import Run, Track
+from bacalhaunet.classify.live.tracks import Tracks
 from bacalhaunet.classify.live.waterfall import Row
 from bacalhaunet.classify.live.web.access import Access
 from bacalhaunet.classify.live.web.feed import Feed

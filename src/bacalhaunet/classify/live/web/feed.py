@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.status import Status
-from bacalhaunet.classify.live.tracks import Track, Tracks
+from bacalhaunet.classify.live.track import Track
+from bacalhaunet.classify.live.tracks import Tracks
 from bacalhaunet.classify.live.waterfall import Row
 from bacalhaunet.classify.live.web.hub import Hub
 
@@ -69,13 +70,13 @@ class Feed:
         told = self._reports
         shown = told.signals([track])
         # The latest label stands as long as the signal does.
-        runs = [*track.runs[:-1], *(replace(run, stop=max(run.stop, track.last)) for run in track.runs[-1:])]
+        runs = [*track.runs[:-1], *(replace(run, stop=track.heard) for run in track.runs[-1:])]
         values = shown[0] if shown else {"signal": track.number, "label": None}
         values |= {
             "low": told.center + track.low * told.rate,
             "high": told.center + track.high * told.rate,
             "first": told.seconds(track.first),
-            "last": told.seconds(track.last),
+            "last": told.seconds(track.heard),
             "runs": [
                 [told.seconds(run.start), told.seconds(run.stop), run.label, round(run.confidence, 3)] for run in runs
             ],

@@ -67,7 +67,7 @@ function fill(button, signal) {
   button.dataset.signal = signal.signal;
   button.setAttribute("aria-pressed", String(signal.signal === state.selected));
   dot.style.background = color(signal.label);
-  name.textContent = signal.label;
+  name.textContent = signal.until ? `${signal.label} (ended)` : signal.label;
   sure.textContent = `${Math.round(100 * signal.confidence)} %`;
   const parts = [hertz(signal.center, state.hello.rate / 1000), hertz(signal.bandwidth)];
   if (signal.symbol_rate) parts.push(hertz(signal.symbol_rate).replace("Hz", "Bd"));
