@@ -14,8 +14,9 @@ from bacalhaunet.deploy.c.emitter import emit_c, rename
 from bacalhaunet.deploy.c.streaming import ring_lengths
 from bacalhaunet.deploy.integer.interpreter import quantize_input
 from bacalhaunet.deploy.integer.interpreter import run as interpret
-from bacalhaunet.deploy.integer.lowering import lower_model
+from bacalhaunet.deploy.integer.lowering import lower_file, lower_model
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.shipped_networks import shipped_networks
 from tests.deploy.c.compiled import HERE, WARNINGS, CompiledModel, need, run
 from tests.deploy.random_networks import random_frames, random_network
 from tests.deploy.reference_networks import reference_network
@@ -93,9 +94,14 @@ def test_the_self_test_notices_a_changed_weight(tmp_path):
         run("./selftest", cwd=tmp_path)
 
 
-def test_a_cortex_m4_computes_the_same_within_20_kb_of_flash_and_4_kb_of_memory(tmp_path):
+def shipped():
+    return lower_file(shipped_networks()["lite"].onnx)
+
+
+@pytest.mark.parametrize("program", [submitted, shipped])
+def test_a_cortex_m4_computes_the_same_within_20_kb_of_flash_and_4_kb_of_memory(tmp_path, program):
     need("arm-none-eabi-gcc", "qemu-system-arm")
-    emission = emit_c(submitted(), tmp_path, name="net")
+    emission = emit_c(program(), tmp_path, name="net")
     run("arm-none-eabi-gcc", *CORTEX_M4, *WARNINGS, "-Os", "-c", "net.c", cwd=tmp_path)
     text, data, bss = map(int, run("arm-none-eabi-size", "net.o", cwd=tmp_path).splitlines()[1].split()[:3])
     assert text + data < 20_000
