@@ -24,6 +24,6 @@ def draw_ablation(rows: Sequence[AblationRow], folder: Path) -> Path:
         titles = ["nothing left out" if row.name == WHOLE else row.title for row in reversed(rows)]
         axes.set_yticks(range(len(rows)), titles)
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel(f"validation accuracy, %, at a score of at most {max(row.score for row in rows):.3g}")
+        axes.set_xlabel(f"validation accuracy, %\nscores up to {max(row.score for row in rows):.3g}")
         write_text(folder / ABLATION_PICTURE, to_svg_file(figure, "ablation"))
     return folder / ABLATION_PICTURE

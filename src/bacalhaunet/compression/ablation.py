@@ -37,7 +37,7 @@ LEFT_OUT: dict[str, tuple[str, Callable[[CompressConfig], CompressConfig]]] = {
     ),
     "sensitivity": ("magnitude as importance", lambda c: replace(c, pruning=replace(c.pruning, criterion="magnitude"))),
     "return": (
-        "cut weights may come back where they stayed cut, or the reverse",
+        "return of cut weights turned on, or off",
         lambda c: replace(c, pruning=replace(c.pruning, regrow=not c.pruning.regrow)),
     ),
     "schedule": ("pruned at once", lambda c: replace(c, pruning=replace(c.pruning, end=c.pruning.begin))),
