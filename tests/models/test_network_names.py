@@ -2,7 +2,7 @@ import pytest
 
 from bacalhaunet.errors import ModelFileError, SpecError
 from bacalhaunet.models.catalog import CATALOG, find_spec
-from bacalhaunet.models.network_names import check_trained
+from bacalhaunet.models.network_names import check_trained, shown
 from bacalhaunet.models.shipped_networks import shipped_networks
 
 
@@ -24,3 +24,8 @@ def test_only_the_name_of_an_untrained_network_is_refused():
         check_trained("bacalhaunet")
     for name in (*shipped_networks(), "network.onnx", "any"):
         check_trained(name)
+
+
+def test_a_shipped_file_is_called_by_its_name():
+    assert shown(str(shipped_networks()["lite"].onnx)) == "lite"
+    assert shown("runs/lite.onnx") == "runs/lite.onnx"

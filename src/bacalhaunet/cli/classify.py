@@ -26,7 +26,7 @@ from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.network_names import check_trained
+from bacalhaunet.models.network_names import check_trained, shown
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 
@@ -196,7 +196,7 @@ def _print(first: LabelledFrames, summary: RecordingSummary) -> None:
 
 def _notes(summary: RecordingSummary) -> Iterator[str]:
     rate = f" at {summary.sample_rate:g} samples/s" if summary.sample_rate else ""
-    yield f"{summary.file}: {summary.samples} samples{rate}, {summary.network} ({summary.engine})"
+    yield f"{summary.file}: {summary.samples} samples{rate}, {shown(summary.network)} ({summary.engine})"
     scaled = {
         "block": f"each frame scaled to unit power over the {2 * summary.frame_length} samples around it",
         "frame": "each frame scaled to unit power",

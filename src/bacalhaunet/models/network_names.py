@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bacalhaunet.errors import ModelFileError, SpecError
 from bacalhaunet.models.fields import suggestion
-from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.models.shipped_networks import FOLDER, shipped_networks
 
 
 def unknown_network(name: str) -> SpecError:
@@ -40,3 +42,8 @@ def check_trained(name: str) -> None:
             allowed=", ".join([*shipped, "a file of trained weights"]),
             action=f"'bacalhaunet train --network {name} --output runs/{name}' trains it",
         )
+
+
+def shown(target: str) -> str:
+    """Return what people call a network: the name of one that comes with the package, else the file as it is given."""
+    return Path(target).stem if Path(target).parent == FOLDER else target
