@@ -1,7 +1,8 @@
 """Whether a program that was read from a file is one: kernels run from its tables, so nothing in it is taken on trust.
 
-Shapes fit each other, every tensor is written before it is read, accumulators lie in the ranges that the weights prove
-and values in those of their tensors. That the program computes what the file's graph does is not checked here.
+Shapes fit each other, every tensor is written before it is read, values lie in the ranges of their tensors, and
+sum |w| 255 < 2^31 for each output, so that sums of bytes fit 32 bits whatever these are. What passes gives in every
+engine what the interpreter gives. That this is what the file's graph computes is not checked.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.deploy.integer.interpreter import quantize_input
-from bacalhaunet.deploy.integer.program import Conv, MaxPool, Program, Tensor, Thresholds, WideForm
+from bacalhaunet.deploy.integer.check_forms import check_affine, check_thresholds, check_wide
+from bacalhaunet.deploy.integer.claims import positive, require, whole
+from bacalhaunet.deploy.integer.program import Conv, InputQuantizer, MaxPool, Program, Tensor, Thresholds
 from bacalhaunet.deploy.integer.ranges import accumulator_range, needed_channels, padded_taps
 
 _INT32 = 2**31
-_MOST_SHIFT = 62
 _MOST_LENGTH = 1 << 24
+_MOST_ROOM = 1 << 26
+"""Offsets in an engine's memory are numbers of 32 bits; what it takes is less than 32 times the room counted here."""
+_LINE = 192
+"""Bytes that a row may take more than its values."""
 
 
 def check_program(program: Program) -> None:
@@ -30,152 +35,124 @@ def check_program(program: Program) -> None:
     try:
         with np.errstate(all="ignore"):  # numbers may be anything yet
             _check(program)
-    except (AttributeError, KeyError, TypeError, IndexError, OverflowError, AssertionError) as error:
+    except (AttributeError, KeyError, TypeError, IndexError, ArithmeticError, AssertionError) as error:
         raise ValueError(f"not an integer program: {type(error).__name__}: {error}") from error
 
 
-def _require(condition: object, what: str) -> None:
-    if not condition:
-        raise ValueError(what)
-
-
 def _check(program: Program) -> None:
+    last = program.layers[-1]
     for name, tensor in program.tensors.items():
-        _require(tensor.name == name, f"tensor {name!r} is called {tensor.name!r}")
-        _check_tensor(tensor)
-    _check_input(program)
+        require(tensor.name == name, f"tensor {name!r} is called {tensor.name!r}")
+        _check_tensor(tensor, last=name == last.output)
+    _check_input(program.quantizer, program.tensors[program.input])
     written = {program.input}
-    for number, layer in enumerate(program.layers):
+    for layer in program.layers:
         sources = layer.sources if isinstance(layer, Conv) else (layer.source,)
-        _require(sources and set(sources) <= written, f"{layer.name}: reads what is not written yet")
-        _require(layer.output not in written, f"{layer.name}: writes {layer.output!r} again")
+        require(sources and set(sources) <= written, f"{layer.name}: reads what is not written yet")
+        require(layer.output not in written, f"{layer.name}: writes {layer.output!r} again")
         if isinstance(layer, Conv):
-            _check_conv(layer, program.tensors, last=number == len(program.layers) - 1)
+            _check_conv(layer, program.tensors, last=layer is last)
         else:
             _check_pool(layer, program.tensors[layer.source], program.tensors[layer.output])
         written.add(layer.output)
     _check_end(program)
+    _check_room(program)
 
 
-def _check_tensor(tensor: Tensor) -> None:
+def _check_tensor(tensor: Tensor, *, last: bool) -> None:
     low, high = tensor.low, tensor.high
-    _require(_whole(tensor.length, 1, _MOST_LENGTH), f"{tensor.name}: length {tensor.length}")
-    _require(low.ndim == 1 and low.shape == high.shape and len(low), f"{tensor.name}: shapes of its range")
-    _require(low.dtype == high.dtype == np.int64, f"{tensor.name}: types of its range")
-    _require((low <= high).all(), f"{tensor.name}: an empty range")
-    _require(
-        all(_whole(one, -(2**62), 2**62) for one in (tensor.format_low, tensor.format_high))
-        and tensor.format_low <= low.min()
-        and high.max() <= tensor.format_high,
-        f"{tensor.name}: a range beyond its format",
-    )
-    _require(_positive(tensor.scale), f"{tensor.name}: scale {tensor.scale}")
+    require(whole(tensor.length, 1, _MOST_LENGTH), f"{tensor.name}: length {tensor.length}")
+    require(low.ndim == 1 and low.shape == high.shape and len(low), f"{tensor.name}: shapes of its range")
+    require(low.dtype == high.dtype == np.int64, f"{tensor.name}: types of its range")
+    require((low <= high).all(), f"{tensor.name}: an empty range")
+    lowest, highest = (-_INT32, _INT32 - 1) if last else (-128, 255)
+    format_ = whole(tensor.format_low, lowest, 0) and whole(tensor.format_high, 0, highest)
+    require(format_ and (last or tensor.format_high - tensor.format_low < 256), f"{tensor.name}: its format")
+    inside = tensor.format_low <= low.min() and high.max() <= tensor.format_high
+    require(inside, f"{tensor.name}: a range beyond its format")
+    require(positive(tensor.scale), f"{tensor.name}: scale {tensor.scale}")
 
 
-def _check_input(program: Program) -> None:
-    quantizer, tensor = program.quantizer, program.tensors[program.input]
-    _require(_positive(quantizer.scale) and quantizer.low <= quantizer.high, "the input quantizer")
-    _require(-256 < tensor.format_low <= 0 <= tensor.format_high < 256, "the range of the input")
-    ends = np.array([-3e38, 3e38], np.float32)
-    values = quantize_input(quantizer, ends)
-    _require(tensor.low.min() <= values[0] and values[1] <= tensor.high.max(), "the range of the input")
-    _require((tensor.low == tensor.low[0]).all() and (tensor.high == tensor.high[0]).all(), "the range of the input")
+def _check_input(quantizer: InputQuantizer, tensor: Tensor) -> None:
+    integers = all(whole(one, -_INT32, _INT32) for one in (quantizer.zero, quantizer.low, quantizer.high))
+    require(integers and quantizer.low <= quantizer.high, "the levels of the input quantizer")
+    single = float(np.float32(quantizer.scale))
+    clips = quantizer.clip_low, quantizer.clip_high
+    real = all(isinstance(one, float) for one in clips)
+    require(positive(single) and real and clips[0] <= clips[1], "the scale or clip of the input quantizer")
+    low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
+    require((tensor.format_low, tensor.format_high) == (low, high), "the format of the input")
+    require(tensor.channels == 2 and (tensor.low == low).all() and (tensor.high == high).all(), "the input's range")
 
 
 def _check_conv(layer: Conv, tensors: Mapping[str, Tensor], *, last: bool) -> None:
     output, name = tensors[layer.output], layer.name
     sources = [tensors[one] for one in layer.sources]
     outputs, inputs, kernel = layer.weights[0].shape
-    _require(len(layer.weights) == len(layer.group_of) == len(sources), f"{name}: numbers of sources")
-    _require(outputs == output.channels and inputs > 0 and kernel > 0, f"{name}: shape of its weights")
-    whole = _whole(layer.groups, 1, outputs) and _whole(layer.stride, 1, _MOST_LENGTH)
-    whole = whole and _whole(layer.dilation, 1, _MOST_LENGTH) and _whole(layer.pad, 0, _MOST_LENGTH)
-    _require(whole and outputs % layer.groups == 0, f"{name}: groups, stride, dilation or pad")
+    require(len(layer.weights) == len(layer.group_of) == len(sources), f"{name}: numbers of sources")
+    require(outputs == output.channels and inputs > 0 and kernel > 0, f"{name}: shape of its weights")
+    integers = whole(layer.groups, 1, outputs) and whole(layer.stride, 1, _MOST_LENGTH)
+    integers = integers and whole(layer.dilation, 1, _MOST_LENGTH) and whole(layer.pad, 0, _MOST_LENGTH)
+    require(integers and outputs % layer.groups == 0, f"{name}: groups, stride, dilation or pad")
     groups = sorted(set(layer.group_of))
-    _require(groups == list(range(len(groups))), f"{name}: accumulators {layer.group_of}")
+    integers = all(whole(one, 0, len(sources)) for one in layer.group_of)
+    require(integers and groups == list(range(len(groups))), f"{name}: accumulators {layer.group_of}")
     length = sources[0].length
     for tensor, weights in zip(sources, layer.weights, strict=True):
-        _require(weights.shape == layer.weights[0].shape and weights.dtype == np.int64, f"{name}: weights")
-        _require(np.abs(weights).max(initial=0) < _INT32, f"{name}: weights beyond 32 bits")
-        _require((tensor.channels, tensor.length) == (inputs * layer.groups, length), f"{name}: shape of a source")
-    _require(layer.stride * (output.length - 1) - layer.pad < length, f"{name}: length of its output")
+        require(weights.shape == layer.weights[0].shape and weights.dtype == np.int64, f"{name}: weights")
+        require(weights.min() > -_INT32 and weights.max() < _INT32, f"{name}: weights beyond 32 bits")
+        require((tensor.channels, tensor.length) == (inputs * layer.groups, length), f"{name}: shape of a source")
+    heaviest = sum(np.abs(weights).sum(axis=(1, 2)) for weights in layer.weights)
+    require(np.max(heaviest) * 255 < _INT32, f"{name}: sums beyond 32 bits")
+    require(layer.stride * (output.length - 1) - layer.pad < length, f"{name}: length of its output")
     padded = padded_taps(kernel, layer.stride, layer.dilation, layer.pad, length, output.length)
     low, high = accumulator_range(layer.weights, layer.group_of, sources, layer.groups, padded)
-    _require(np.array_equal(low, layer.acc_low) and np.array_equal(high, layer.acc_high), f"{name}: accumulators")
-    _require(max(-int(low.min()), int(high.max())) < _INT32, f"{name}: accumulators beyond 32 bits")
-    _require(layer.computed.shape == (outputs,) and layer.computed.dtype == np.bool_, f"{name}: channels computed")
-    _check_affine(layer, outputs)
+    require(np.array_equal(low, layer.acc_low) and np.array_equal(high, layer.acc_high), f"{name}: accumulators")
+    check_affine(layer, output, last=last)
     if isinstance(layer.requantizer, Thresholds):
-        _check_thresholds(layer, layer.requantizer, output)
+        require(not last, f"{name}: logits that are rounded to levels")
+        check_thresholds(layer, layer.requantizer, output)
     else:
-        _check_wide(layer, layer.requantizer, output, last=last)
-
-
-def _check_affine(layer: Conv, outputs: int) -> None:
-    affine = layer.affine
-    fits = affine.scale.shape == (layer.accumulators, outputs) and affine.offset.shape == (outputs,)
-    _require(fits, f"{layer.name}: shapes of its real function")
-    _require(np.isfinite(affine.scale).all() and np.isfinite(affine.offset).all(), f"{layer.name}: its real function")
-    _require(affine.floor <= affine.ceiling, f"{layer.name}: levels {affine.floor} to {affine.ceiling}")
-
-
-def _check_thresholds(layer: Conv, form: Thresholds, output: Tensor) -> None:
-    floor, ceiling, outputs = layer.affine.floor, layer.affine.ceiling, output.channels
-    _require(layer.accumulators == 1 and form.base == floor, f"{layer.name}: thresholds")
-    _require(form.values.shape == (outputs, ceiling - floor), f"{layer.name}: shape of its thresholds")
-    _require((np.diff(form.values, axis=1) >= 0).all(), f"{layer.name}: thresholds that fall")
-    linear = form.linear
-    arrays = (*linear.fields, linear.exact, linear.narrow)
-    _require(all(one.shape == (outputs,) for one in arrays), f"{layer.name}: its linear form")
-    shifts = (linear.shift >= 0).all() and (linear.shift <= _MOST_SHIFT).all()
-    _require(shifts and (linear.multiplier >= 0).all(), f"{layer.name}: its linear form")
-    for channel, row in enumerate(form.values):
-        ends = np.array([layer.acc_low[0, channel], layer.acc_high[0, channel]])
-        low, high = form.base + np.searchsorted(row, ends, side="right")
-        inside = output.low[channel] <= low and high <= output.high[channel]
-        _require(inside, f"{layer.name}: values beyond the range of channel {channel}")
-
-
-def _check_wide(layer: Conv, form: WideForm, output: Tensor, *, last: bool) -> None:
-    fits = form.multiplier.shape == (layer.accumulators, output.channels) and form.offset.shape == (output.channels,)
-    _require(fits and _whole(form.shift, 0, _MOST_SHIFT), f"{layer.name}: its 64-bit form")
-    ends = np.maximum(np.abs(layer.acc_low), np.abs(layer.acc_high)).astype(object)
-    reach = (np.abs(form.multiplier.astype(object)) * ends).sum(axis=0) + np.abs(form.offset.astype(object))
-    _require(max(reach) < 2**63, f"{layer.name}: numbers beyond 64 bits")
-    if form.low is None or form.high is None:
-        _require(last and form.low is form.high is None, f"{layer.name}: values without a bound")
-        return
-    _require(
-        output.format_low <= form.low <= form.high <= output.format_high, f"{layer.name}: values beyond their format"
-    )
+        check_wide(layer, layer.requantizer, output, last=last)
 
 
 def _check_pool(layer: MaxPool, source: Tensor, output: Tensor) -> None:
-    whole = _whole(layer.kernel, 1, _MOST_LENGTH) and _whole(layer.stride, 1, _MOST_LENGTH)
-    _require(whole and _whole(layer.pad, 0, layer.kernel - 1), f"{layer.name}: kernel, stride or pad")
-    _require(layer.stride * (output.length - 1) - layer.pad < source.length, f"{layer.name}: length of its output")
-    _require(source.channels == output.channels, f"{layer.name}: channels")
+    integers = whole(layer.kernel, 1, _MOST_LENGTH) and whole(layer.stride, 1, _MOST_LENGTH)
+    require(integers and whole(layer.pad, 0, layer.kernel - 1), f"{layer.name}: kernel, stride or pad")
+    require(layer.stride * (output.length - 1) - layer.pad < source.length, f"{layer.name}: length of its output")
+    require(source.channels == output.channels, f"{layer.name}: channels")
     inside = (output.low <= source.low).all() and (source.high <= output.high).all()
-    _require(inside, f"{layer.name}: values beyond their range")
+    require(inside, f"{layer.name}: values beyond their range")
 
 
 def _check_end(program: Program) -> None:
     last = program.layers[-1]
-    _require(isinstance(last, Conv) and program.tensors[last.output].length == 1, "the last layer gives no logits")
-    _require(_positive(program.logit_scale), f"the scale of the logits, {program.logit_scale}")
+    require(isinstance(last, Conv) and program.tensors[last.output].length == 1, "the last layer gives no logits")
+    require(positive(program.logit_scale), f"the scale of the logits, {program.logit_scale}")
     named = len(program.labels) == program.classes and all(isinstance(one, str) for one in program.labels)
-    _require(named, f"{len(program.labels)} labels")
+    require(named, f"{len(program.labels)} labels")
     needed: Mapping[str, NDArray[np.bool_]] = needed_channels(program.layers, program.tensors)
     for layer in program.layers:
         if isinstance(layer, Conv):
-            left_out = needed[layer.output] & ~layer.computed
-            constant = program.tensors[layer.output].constant
-            _require(constant[left_out].all(), f"{layer.name}: a channel that is needed is not computed")
+            changing = ~program.tensors[layer.output].constant & needed[layer.output]
+            same = layer.computed.dtype == np.bool_ and np.array_equal(layer.computed, changing)
+            require(same, f"{layer.name}: what is computed is not what is needed")
 
 
-def _whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+def _check_room(program: Program) -> None:
+    room = sum(tensor.channels * (tensor.length + _LINE) for tensor in program.tensors.values())
+    for layer in program.layers:
+        if isinstance(layer, Conv):
+            room += _room(layer, program.tensors)
+    require(room < _MOST_ROOM, f"an engine would need room for {room} values")
 
 
-def _positive(value: float) -> bool:
-    return isinstance(value, float) and math.isfinite(value) and value > 0
+def _room(layer: Conv, tensors: Mapping[str, Tensor]) -> int:
+    """Return how many values the margins around a layer's sources and the planes made of these may take."""
+    outputs, length = tensors[layer.output].length, sum(tensors[name].channels for name in layer.sources)
+    reach = layer.pad + layer.stride * (outputs - 1) + layer.dilation * (layer.kernel - 1) + _LINE
+    room = length * (reach + min(layer.stride, layer.kernel) * (outputs + _LINE))
+    if layer.kernel > 1:
+        return room
+    pairs = min(math.comb(length + 1, 2), sum(int(np.count_nonzero(weights)) for weights in layer.weights))
+    return room + pairs * (outputs + _LINE)

@@ -43,7 +43,8 @@ _CLASSES = {
 _INTEGERS = ("<i1", "<i2", "<i4", "<i8")
 _READ_AS = {**dict.fromkeys(_INTEGERS, np.int64), "<f8": np.float64, "|b1": np.bool_}
 _MOST_NUMBERS = 1 << 24
-_MOST_LEVELS = 1 << 16
+_MOST_LEVELS = 255
+_INT32 = 2**31 - 1
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -80,8 +81,12 @@ def _without_derived(layer: Conv) -> Conv:
 
 def _with_derived(layer: Conv, program: Program) -> Conv:
     sources, output = [program.tensors[name] for name in layer.sources], program.tensors[layer.output]
+    if max(layer.group_of) >= len(sources):
+        raise ValueError(f"accumulators {layer.group_of} of {len(sources)} sources")
     padded = padded_taps(layer.kernel, layer.stride, layer.dilation, layer.pad, sources[0].length, output.length)
     low, high = accumulator_range(layer.weights, layer.group_of, sources, layer.groups, padded)
+    if low.min() < -_INT32 or high.max() > _INT32:  # the search below might not end
+        raise ValueError("accumulators beyond 32 bits")
     form = layer.requantizer
     if isinstance(form, Thresholds):
         if layer.affine.ceiling - layer.affine.floor > _MOST_LEVELS:
@@ -127,8 +132,8 @@ def _read_array(array: str, type: str, shape: list[int]) -> NDArray[Any]:
     size = math.prod(shape)
     if not all(isinstance(one, int) and one >= 0 for one in shape) or size > _MOST_NUMBERS:
         raise ValueError(f"an array of shape {shape}")
-    length = size * np.dtype(type).itemsize
+    wanted, length = _READ_AS[type], size * np.dtype(type).itemsize
     data = zlib.decompressobj().decompress(base64.b64decode(array), length + 1)  # never more than it should be
     if len(data) != length:
         raise ValueError(f"{len(data)} bytes for an array of shape {shape}")
-    return np.frombuffer(data, type).reshape(shape).astype(_READ_AS[type])
+    return np.frombuffer(data, type).reshape(shape).astype(wanted)

@@ -112,7 +112,7 @@ def _search(
         tried = np.maximum(np.where(centre < limit, centre, 0).astype(np.int64) + steps, 0)
         smallest, largest = offset_interval(thresholds, affine.floor, *acc, tried, bits)
         chosen = _middle(smallest, largest)
-        fits = _fits(tried, chosen, *acc) if limit == _INT32 else (tried <= limit) & (np.abs(chosen) < 2**57)
+        fits = fits_32_bits(tried, chosen, *acc) if limit == _INT32 else (tried <= limit) & (np.abs(chosen) < 2**57)
         good = (smallest <= largest) & fits
         best, new = np.argmax(good, axis=0), good.any(axis=0) & ~found
         multiplier[new], offset[new] = tried[best, channels][new], chosen[best, channels][new]
@@ -120,8 +120,8 @@ def _search(
     return LinearForm(multiplier, offset, shift, exact=found, narrow=found & (limit == _INT32))
 
 
-def _fits(multiplier: IntArray, offset: IntArray, acc_low: IntArray, acc_high: IntArray) -> NDArray[np.bool_]:
-    """Whether product and sum stay within 32 bits, for (candidates, channels)."""
+def fits_32_bits(multiplier: IntArray, offset: IntArray, acc_low: IntArray, acc_high: IntArray) -> NDArray[np.bool_]:
+    """Return whether product and sum stay within 32 bits, of each channel, or of each candidate and channel."""
     fits = (np.abs(offset) <= _INT32) & (multiplier <= _INT32)
     for acc in (acc_low, acc_high):
         product = multiplier.astype(np.float64) * acc
