@@ -11,6 +11,7 @@ pytest.importorskip("onnxruntime")
 
 from bacalhaunet.classify import engines, engines_onnx, native_engine  # noqa: E402
 from bacalhaunet.classify.engines import Engine, open_engine, register  # noqa: E402
+from bacalhaunet.cost.of import quantize  # noqa: E402
 from bacalhaunet.deploy.stored_program import with_program  # noqa: E402
 from bacalhaunet.errors import (  # noqa: E402
     ConfigError,
@@ -218,8 +219,8 @@ def test_auto_takes_the_registered_kind_of_highest_priority_that_runs_the_target
 
 def without_onnx(monkeypatch):
     """Pretend the core install, which has onnxruntime and no onnx."""
-    for module in (engines_onnx, native_engine):
-        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    native_engine._lowered.cache_clear()
+    monkeypatch.setitem(sys.modules, "onnx", None)
 
 
 def test_a_plain_network_runs_without_the_package_onnx(monkeypatch, tmp_path):
@@ -249,15 +250,30 @@ def test_a_file_that_holds_its_integer_program_runs_natively_without_the_package
     path = saved(small_network().model(), tmp_path)
     frames = noise(3)
     expected = open_engine(path, "native").logits(frames)
+    held = tmp_path / "held.onnx"
+    held.write_bytes(with_program(path.read_bytes()))
     without_onnx(monkeypatch)
     with pytest.raises(MissingExtraError):
         open_engine(path)
-    assert "holds no integer program" in capsys.readouterr().err
-    held = tmp_path / "held.onnx"
-    held.write_bytes(with_program(path.read_bytes()))
+    assert capsys.readouterr().err == ""
     engine = open_engine(held)
     assert engine.name == "native"
     assert np.array_equal(engine.logits(frames), expected)
+
+
+def test_a_qcdq_file_without_its_program_runs_on_onnxruntime_and_that_is_said_once(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("brevitas")
+    from bacalhaunet.deploy.export import trace
+    from bacalhaunet.models.catalog import find_spec
+    from bacalhaunet.models.network import build_network
+
+    path = saved(trace(build_network(quantize(find_spec("bacalhaunet"), 6)).eval(), "qcdq"), tmp_path, "old.onnx")
+    without_onnx(monkeypatch)
+    assert [open_engine(path).name for _ in range(2)] == ["onnxruntime"] * 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "old.onnx holds no integer program" in said[0]
+    assert "export it again" in said[0]
 
 
 def test_classifying_an_onnx_file_never_imports_torch(tmp_path):

@@ -10,6 +10,7 @@ pytest.importorskip("brevitas")
 from bacalhaunet.classify.engines import open_engine  # noqa: E402
 from bacalhaunet.cost.of import quantize  # noqa: E402
 from bacalhaunet.deploy.export import export_network, trace  # noqa: E402
+from bacalhaunet.deploy.integer.lowering import lower_file  # noqa: E402
 from bacalhaunet.deploy.parity import check_parity, probe_frames  # noqa: E402
 from bacalhaunet.deploy.parity_ties import (  # noqa: E402
     Quantizer,
@@ -19,11 +20,13 @@ from bacalhaunet.deploy.parity_ties import (  # noqa: E402
     qonnx_outputs,
     torch_quantizers,
 )
+from bacalhaunet.deploy.stored_program import stored_program  # noqa: E402
 from bacalhaunet.errors import ConfigError, ParityError  # noqa: E402
 from bacalhaunet.models.catalog import find_spec  # noqa: E402
 from bacalhaunet.models.network import build_network  # noqa: E402
 from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB  # noqa: E402
+from tests.deploy.integer.test_stored import differences  # noqa: E402
 
 
 def warmed(spec, seed=0):
@@ -72,6 +75,7 @@ def test_an_export_runs_and_carries_its_names_and_spec(six_bits, format, dynamic
     with torch.no_grad():
         expected = network(torch.from_numpy(frames)).numpy()
     assert np.array_equal(open_engine(path).logits(frames).argmax(1), expected.argmax(1))
+    assert differences(stored_program(path), lower_file(path)) == []
 
 
 @pytest.mark.parametrize("format", ["qonnx", "qcdq"])
@@ -145,6 +149,7 @@ def test_a_float_network_exports_as_a_plain_graph(tmp_path):
     written = export_network(network, tmp_path / "float.onnx", dynamic_batch=True)
     domains = {node.domain for node in onnx.load(written.path).graph.node}
     assert domains <= {"", "ai.onnx"}
+    assert stored_program(written.path) is None
     assert written.parity.same_class == written.parity.frames
 
 

@@ -3,6 +3,7 @@
 import onnx
 import pytest
 
+from bacalhaunet.classify.calibration import Calibration, read_calibration, write_calibration
 from bacalhaunet.deploy.integer.lowering import lower_file
 from bacalhaunet.deploy.stored_program import ENTRY, stored_program, with_program
 from bacalhaunet.models.onnx_metadata import graph_digest, read_entries, with_entry
@@ -25,11 +26,14 @@ def test_the_graph_is_not_touched_and_the_program_is_that_of_the_file(file):
     assert differences(stored_program(file), lower_file(file)) == []
 
 
-def test_other_metadata_can_change_and_the_program_stays(file):
-    file.write_bytes(with_entry(file.read_bytes(), "calibration", "{}"))
-    assert stored_program(file) is not None
-    assert with_program(file.read_bytes()) != b""
-    assert list(read_entries(with_program(file.read_bytes()))).count(ENTRY) == 1
+def test_a_calibration_is_written_beside_it_and_the_program_stays(file):
+    write_calibration(file, Calibration(1.25, 0.5, 0.31), file)
+    assert read_calibration(str(file)).temperature == 1.25
+    assert differences(stored_program(file), lower_file(file)) == []
+
+
+def test_stored_again_it_is_the_same_file(file):
+    assert with_program(file.read_bytes()) == file.read_bytes()
 
 
 def test_the_program_of_another_graph_is_passed_over(file):

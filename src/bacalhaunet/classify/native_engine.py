@@ -7,7 +7,6 @@ import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,12 +161,12 @@ def _say_missing() -> None:
 
 @lru_cache(maxsize=4)
 def _say_not_stored(target: str) -> None:
-    """Say once for a quantized file why the slower engine runs it."""
-    if b"Quant" not in Path(target).read_bytes():
+    """Say once for a file with standard quantizers why the slower engine runs it; QONNX's do not run there at all."""
+    if b"QuantizeLinear" not in Path(target).read_bytes():
         return
     print(
         f"note: {Path(target).name} holds no integer program and lowering it needs the package onnx; using "
-        "onnxruntime, which is slower: export it again with this version, or install onnx",
+        "onnxruntime, which is slower: export it again with this version, or pip install onnx",
         file=sys.stderr,
     )
 
@@ -179,11 +178,11 @@ def _runs(target: str, kind: TargetKind) -> bool:
     if load_extension() is None:
         _say_missing()
         return False
-    if find_spec("onnx") is None and stored_program(target) is None:  # the core install cannot lower the file itself
-        _say_not_stored(target)
-        return False
     try:
         lowered(target, kind)
+    except MissingExtraError:  # the core install cannot lower the file itself
+        _say_not_stored(target)
+        return False
     except BacalhauNetError:
         return False
     return True
