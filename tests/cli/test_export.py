@@ -55,3 +55,10 @@ def test_what_cannot_be_exported_ends_with_exit_code_2_and_no_file(words, messag
     assert (code, out) == (2, "")
     assert message in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_keeps_the_calibration(tmp_path):
+    from bacalhaunet.classify.calibration import read_calibration
+
+    assert main(["export", "lite", "-o", str(tmp_path / "lite.onnx")]) == 0
+    assert read_calibration(str(tmp_path / "lite.onnx")) == read_calibration("lite")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.classify.calibration import calibration_entry
 from bacalhaunet.deploy.export import Export, export_network
 from bacalhaunet.deploy.export_target import UNTRAINED_SEED, open_network
 from bacalhaunet.errors import ConfigError
@@ -50,7 +51,7 @@ def run(arguments: Namespace) -> None:
         spec=opened.spec,
         labels=opened.labels,
         dynamic_batch=arguments.dynamic_batch,
-        metadata={} if opened.trained else {"untrained_seed": str(UNTRAINED_SEED)},
+        metadata=calibration_entry(arguments.target) if opened.trained else {"untrained_seed": str(UNTRAINED_SEED)},
     )
     if not opened.trained:
         print(

@@ -239,7 +239,8 @@ class _Planner:
         readers = [x for x in program.layers if layer.output in (x.sources if isinstance(x, Conv) else (x.source,))]
         n = program.tensors[layer.output].length
         fits = isinstance(after, MaxPool) and readers == [after] and after.kernel == n and (n == 64 or n % 128 == 0)
-        if not fits or not isinstance(layer.requantizer, Thresholds) or layer.accumulators != 1:
+        whole_row = isinstance(after, MaxPool) and after.pad == 0 and program.tensors[after.output].length == 1
+        if not fits or not whole_row or not isinstance(layer.requantizer, Thresholds) or layer.accumulators != 1:
             return False
         assert isinstance(after, MaxPool)
         output = self.placed[after.output]

@@ -48,7 +48,7 @@ void engine_pool(const model *m, const step *s, uint8_t *arena)
     for (int32_t row = 0; row < s->channels; row++, at += 2) {
         const uint8_t *from = arena + at[0];
         uint8_t *to = arena + at[1];
-        if (s->kernel == 2 && s->stride == 2 && s->pad == 0) {
+        if (s->kernel == 2 && s->stride == 2 && s->pad == 0 && 2 * s->n <= s->length) {
             pool_two(to, from, s->n);
             continue;
         }
