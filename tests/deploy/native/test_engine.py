@@ -97,12 +97,14 @@ def network_of_a_sum(length, bits, step, after):
 
 @needs_extension
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize(("length", "bits"), [(64, 6), (100, 5), (33, 6)])
+@pytest.mark.parametrize(("length", "bits"), [(64, 6), (100, 5), (33, 6), (130, 5)])
 def test_sums_of_one_scale_have_a_kernel_of_their_own(kernels, length, bits):
     program = network_of_a_sum(length, bits, 0.0613, 0.0871)
     integers = np.random.default_rng(10).integers(-128, 128, (6, 2, length))
     model = assert_equal(program, kernels, integers)
-    assert Kind.SUM in {Kind(step["kind"]) for step in model.plan.tables.steps}
+    sums = [step for step in model.plan.tables.steps if step["kind"] == Kind.SUM]
+    assert sums
+    assert all(step["flags"] == (bits == 5) for step in sums)  # 31 + 31 is below 64: a table of levels serves
 
 
 @needs_extension
@@ -110,6 +112,21 @@ def test_sums_of_one_scale_have_a_kernel_of_their_own(kernels, length, bits):
 def test_sums_whose_quantizer_meets_ties_or_grows_are_exact_too(after):
     program = network_of_a_sum(48, 6, 0.0613, after)
     assert_equal(program, None, np.random.default_rng(11).integers(-128, 128, (6, 2, 48)))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_filters_of_one_input_each_read_its_row_as_it_lies(kernels, stride, bits):
+    writer = GraphWriter(np.random.default_rng(21), 96)
+    x = writer.quant("frames", bits, 0.05, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 12, 7, stride=stride, groups=2, bits=bits, sparsity=0.3)), bits)
+    program = lower_model(writer.model(writer.head(writer.pool(x, 96 // stride, 1), 5, 6, 0.3)))
+    low = -(2 ** (bits - 1))
+    model = assert_equal(program, kernels, np.random.default_rng(22).integers(low, -low, (6, 2, 96)))
+    assert Kind.GATHER not in {Kind(step["kind"]) for step in model.plan.tables.steps}
 
 
 def network_of_blocks(length, density):

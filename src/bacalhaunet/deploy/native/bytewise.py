@@ -11,6 +11,8 @@ from bacalhaunet.deploy.integer.program import Conv, Program, Thresholds
 from bacalhaunet.deploy.native.layout import Arena, Rows, round_up
 from bacalhaunet.deploy.native.tables import Kind, NativeTables
 
+SMALL_SUM = 64
+"""Sums below it are looked up in one operation by processors with AVX-512 VBMI."""
 _TRIED = 200
 """Multipliers tried on either side of the real one."""
 
@@ -41,7 +43,8 @@ def add_sums(
                 for name, weights in zip(layer.sources, layer.weights, strict=True)]  # fmt: skip
         tables.numbers.extend((*rows, int(placed[layer.output].offset[channel]), multiplier))
     high = layer.affine.ceiling - layer.affine.floor
-    tables.add_step(Kind.SUM, n=length, channels=len(found), first=first, high=high)
+    small = all(int(layer.acc_high[0, channel]) < SMALL_SUM for channel in found)
+    tables.add_step(Kind.SUM, n=length, channels=len(found), first=first, high=high, flags=int(small))
     return set(found)
 
 

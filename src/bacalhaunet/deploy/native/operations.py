@@ -33,7 +33,9 @@ def _of_step(tables: NativeTables, step: dict[str, int], size: int) -> int:
     if kind == Kind.PAIRS:
         return (8 if step["pattern"] == Pattern.LOCAL_4 else 2) * step["channels"] * -(-step["n"] // size)
     if kind == Kind.SUM:
-        return 7 * step["channels"] * -(-step["n"] // size)
+        vectors = -(-step["n"] // size)
+        by_table = step["flags"] & 1 and size == BYTES["avx512"]  # of 64 levels, made for every row
+        return step["channels"] * (7 + 2 * vectors if by_table else 7 * vectors)
     if kind not in (Kind.CONV16, Kind.MAX16, Kind.WIDE16, Kind.CONV32):
         return 0
     entries = sum(int(record[1]) + int(record[2]) for record in records)

@@ -19,6 +19,13 @@ Key = tuple[int, int]
 """An output channel and which of its sums."""
 
 
+Place = tuple[tuple[int, ...], int]
+"""Rows that are put together, and a position in them."""
+_DIRECT = {(2, 1): Pattern.PAIR_1, (2, 2): Pattern.PAIR_2, (4, 1): Pattern.QUAD_1, (4, 2): Pattern.QUAD_2,
+           (4, 4): Pattern.QUAD_4}  # fmt: skip
+"""The pattern of rows read as they lie, by bytes of an entry and stride."""
+
+
 def taps_of(layer: Conv, channel: int, group: int, placed: dict[str, Rows]) -> list[Tap]:
     """Return the taps of one output channel that go into one sum."""
     taps: list[Tap] = []
@@ -108,19 +115,31 @@ class EntryMaker:
         """Return the entries of each sum, and add the steps that prepare planes for them."""
         self.arena.begin_planes()
         stride = self.layer.stride
-        direct = {(2, 1): Pattern.PAIR_1, (2, 2): Pattern.PAIR_2, (4, 1): Pattern.QUAD_1, (4, 2): Pattern.QUAD_2,
-                  (4, 4): Pattern.QUAD_4}  # fmt: skip
-        if self.layer.depthwise and (self.quad, stride) in direct:
-            self.pattern = direct[self.quad, stride]
-            windows = self._neighbours if self.pattern is Pattern.PAIR_1 else self._windows
-            return {key: windows(rows) for key, rows in taps.items()}
+        direct = _DIRECT.get((self.quad, stride))
+        if self.layer.depthwise and direct is not None:
+            self.pattern = direct
+            return self._in_place(taps)
         if self.layer.kernel == 1 and stride == 1 and self.layer.pad == 0 and self.quad == 2:
             chosen = choose_pairs({key: sorted({row for row, _, _ in rows}) for key, rows in taps.items()})
             blocks = self._fours(taps, chosen) if self.fours else None
             self.pattern = Pattern.LOCAL if blocks is None else Pattern.LOCAL_4
             return self._pointwise(taps, chosen) if blocks is None else self._blocks(taps, blocks)
+        if direct is not None:
+            self.pattern = direct
+            windows = self._in_place(taps)
+            if self._summed(windows) <= sum(map(len, self._by_blocks(taps).values())):
+                return windows  # as with filters that read few inputs each
         self.pattern = Pattern.PAIR_2 if self.quad == 2 else Pattern.QUAD_4
         return self._gathered(taps)
+
+    def _in_place(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
+        """Neighbouring bytes of the tensors' own rows."""
+        windows = self._neighbours if self.pattern is Pattern.PAIR_1 else self._windows
+        return {key: windows(rows) for key, rows in taps.items()}
+
+    def _summed(self, entries: dict[Key, list[tuple[int, int]]]) -> int:
+        """Return how many sums a vector of outputs takes: neighbours have two entries for each."""
+        return sum(map(len, entries.values())) // (2 if self.pattern is Pattern.PAIR_1 else 1)
 
     def _pack(self, weights: list[int]) -> int:
         padded = weights + [0] * (self.quad - len(weights))
@@ -223,18 +242,7 @@ class EntryMaker:
 
     def _gathered(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
         """Planes of one output after the other, whatever the stride: by rows that belong together and by phase."""
-        rows = sorted({row for listed in taps.values() for row, _, _ in listed})
-        if self.layer.depthwise:
-            mates: dict[int, tuple[tuple[int, ...], int]] = {row: ((row,), 0) for row in rows}
-        else:
-            blocks = [tuple(rows[n : n + self.quad]) for n in range(0, len(rows), self.quad)]
-            mates = {row: (block, place) for block in blocks for place, row in enumerate(block)}
-        grouped: dict[Key, dict[tuple[tuple[int, ...], int], list[int]]] = {}
-        for key, listed in taps.items():
-            grouped[key] = defaultdict(lambda: [0] * self.quad)
-            for row, position, weight in listed:
-                block, place = mates[row]
-                grouped[key][block, position][place] += weight
+        grouped = self._by_blocks(taps)
         steps = {(block, position) for entries in grouped.values() for block, position in entries}
         self._gather(steps)
         return {
@@ -243,11 +251,27 @@ class EntryMaker:
             for key, entries in grouped.items()
         }  # fmt: skip
 
+    def _by_blocks(self, taps: dict[Key, list[Tap]]) -> dict[Key, dict[Place, list[int]]]:
+        """Return the weights of each sum by the rows put together and the position that they are read at."""
+        rows = sorted({row for listed in taps.values() for row, _, _ in listed})
+        if self.layer.depthwise:
+            mates: dict[int, tuple[tuple[int, ...], int]] = {row: ((row,), 0) for row in rows}
+        else:
+            blocks = [tuple(rows[n : n + self.quad]) for n in range(0, len(rows), self.quad)]
+            mates = {row: (block, place) for block in blocks for place, row in enumerate(block)}
+        grouped: dict[Key, dict[Place, list[int]]] = {}
+        for key, listed in taps.items():
+            grouped[key] = defaultdict(lambda: [0] * self.quad)
+            for row, position, weight in listed:
+                block, place = mates[row]
+                grouped[key][block, position][place] += weight
+        return grouped
+
     def _plane_offset(self, block: tuple[int, ...], position: int) -> int:
         whole, phase = divmod(position, self.layer.stride)
         return self._planes[(*block, -1, phase)] + self.quad * whole
 
-    def _gather(self, needed: set[tuple[tuple[int, ...], int]]) -> None:
+    def _gather(self, needed: set[Place]) -> None:
         """Add the step that fills a plane for each block and phase."""
         stride, spans = self.layer.stride, defaultdict(list)
         for block, position in needed:

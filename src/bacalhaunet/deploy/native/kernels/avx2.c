@@ -156,10 +156,11 @@ OP quantize_lanes(const input_quantizer *q, const float *from)
     } else {
         x = _mm256_div_ps(x, scale);
     }
-    if (q->plain) /* the packs clip below and, but for what no integer holds, above */
-        return _mm256_cvtps_epi32(_mm256_min_ps(x, _mm256_set1_ps(127)));
-    x = _mm256_add_ps(x, _mm256_set1_ps(q->zero));
+    if (!q->plain)
+        x = _mm256_add_ps(x, _mm256_set1_ps(q->zero));
     x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(q->low)), _mm256_set1_ps(q->high));
+    if (q->plain)
+        return _mm256_cvtps_epi32(x);
     return _mm256_add_epi32(_mm256_cvtps_epi32(x), set32(q->code - (int32_t)q->zero));
 }
 
@@ -168,7 +169,7 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
     vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 8));
     vec b = packs32(quantize_lanes(q, from + 16), quantize_lanes(q, from + 24));
     if (q->plain)
-        return _mm256_xor_si256(mix_dwords(_mm256_packs_epi16(a, b)), set8(-128));
+        return add8(mix_dwords(_mm256_packs_epi16(a, b)), set8(q->code));
     return mix_dwords(packus16(a, b));
 }
 

@@ -162,10 +162,11 @@ OP quantize_lanes(const input_quantizer *q, const float *from)
     } else {
         x = _mm512_div_ps(x, scale);
     }
-    if (q->plain) /* the packs clip below and, but for what no integer holds, above */
-        return _mm512_cvtps_epi32(_mm512_min_ps(x, _mm512_set1_ps(127)));
-    x = _mm512_add_ps(x, _mm512_set1_ps(q->zero));
+    if (!q->plain)
+        x = _mm512_add_ps(x, _mm512_set1_ps(q->zero));
     x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(q->low)), _mm512_set1_ps(q->high));
+    if (q->plain)
+        return _mm512_cvtps_epi32(x);
     return _mm512_add_epi32(_mm512_cvtps_epi32(x), set32(q->code - (int32_t)q->zero));
 }
 
@@ -174,7 +175,7 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
     if (q->plain) {
         vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 16));
         vec b = packs32(quantize_lanes(q, from + 32), quantize_lanes(q, from + 48));
-        return _mm512_xor_si512(mix_dwords(_mm512_packs_epi16(a, b)), set8(-128));
+        return add8(mix_dwords(_mm512_packs_epi16(a, b)), set8(q->code));
     }
     vec a = packs32(quantize_lanes(q, from), quantize_lanes(q, from + 16));
     vec b = packs32(quantize_lanes(q, from + 32), quantize_lanes(q, from + 48));
@@ -184,6 +185,49 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
 #include "vector_kernels.h"
 
 const kernel_set kernels_avx512 = {"avx512", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums, sum};
+
+#ifndef ENGINE_EMULATED
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx512vbmi"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512vbmi")
+#endif
+#endif
+
+/* Sums below 64 are places in a table of their levels, which one operation looks up. */
+static void sum_by_table(const model *m, const step *s, uint8_t *arena)
+{
+    if (!(s->flags & SUM_SMALL)) {
+        sum(m, s, arena);
+        return;
+    }
+    const int32_t *at = m->numbers + s->first;
+    const int32_t n = s->n;
+    uint8_t places[VB], nothing[VB] = {0};
+    for (int j = 0; j < VB; j++)
+        places[j] = (uint8_t)j;
+    for (int32_t row = 0; row < s->channels; row++, at += 4) {
+        const uint8_t *one = arena + at[0], *two = arena + at[1];
+        vec levels = sum_bytes(places, nothing, set16(at[3]), set8(s->high));
+        int32_t j = 0;
+        for (; j + VB <= n; j += VB)
+            store(arena + at[2] + j, _mm512_permutexvar_epi8(add8(load(one + j), load(two + j)), levels));
+        if (j < n)
+            store_part(arena + at[2] + j, _mm512_permutexvar_epi8(add8(load(one + j), load(two + j)), levels), n - j);
+    }
+}
+
+const kernel_set kernels_avx512_vbmi = {"avx512",  quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums,
+                                        sum_by_table};
+
+#ifndef ENGINE_EMULATED
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
 
 #ifndef ENGINE_EMULATED
 #ifdef __clang__

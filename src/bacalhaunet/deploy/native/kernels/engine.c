@@ -154,6 +154,13 @@ static void take_integers(const input_quantizer *q, const uint8_t *integers, uin
         }
 }
 
+/* Processors fetch what is read in order, but not across the time a frame takes: ask for a part at every step. */
+static void fetch_ahead(workspace *w, ptrdiff_t bytes)
+{
+    for (ptrdiff_t b = 0; b < bytes && w->ahead_bytes > 0; b += 64, w->ahead += 64, w->ahead_bytes -= 64)
+        __builtin_prefetch(w->ahead, 0, 2);
+}
+
 void engine_frame(const model *m, const kernel_set *k, workspace *w, const float *samples, const uint8_t *integers,
                   int32_t *logits)
 {
@@ -161,8 +168,10 @@ void engine_frame(const model *m, const kernel_set *k, workspace *w, const float
         k->quantize(&m->input, samples, w->arena);
     else
         take_integers(&m->input, integers, w->arena);
+    const ptrdiff_t share = w->ahead_bytes / m->step_count + 64;
     for (int32_t number = 0; number < m->step_count; number++) {
         const step *s = &m->steps[number];
+        fetch_ahead(w, share);
         switch ((enum step_kind)s->kind) {
         case STEP_PAIRS: k->pairs(m, s, w->arena); break;
         case STEP_GATHER: engine_gather(m, s, w->arena); break;
@@ -186,12 +195,12 @@ const kernel_set *const *engine_available(void)
     static const kernel_set *found[4];
     int count = 0;
 #ifdef ENGINE_EMULATED
-    found[count++] = &kernels_avx512;
+    found[count++] = &kernels_avx512_vbmi;
 #elif defined(ENGINE_X86)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
-        found[count++] = &kernels_avx512;
+        found[count++] = __builtin_cpu_supports("avx512vbmi") ? &kernels_avx512_vbmi : &kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         found[count++] = &kernels_avx2;
 #elif defined(ENGINE_ARM64)
@@ -237,5 +246,7 @@ void engine_finish_quantizer(input_quantizer *q)
         q->reciprocal = nextafterf(q->reciprocal, 0.0f);
     q->reciprocal_low = (float)(1.0 / (double)q->scale - (double)q->reciprocal);
     q->exact_reciprocal = reciprocal_is_exact(q);
-    q->plain = q->low == -128 && q->high == 127 && q->zero == 0 && q->code == 128;
+    q->plain = q->low >= -128 && q->high <= 127 && q->zero == 0;
+    if (level_of(q, q->clip_low) <= q->low && level_of(q, q->clip_high) >= q->high)
+        q->clipped = 0;
 }

@@ -37,6 +37,9 @@ enum pattern { PATTERN_PAIR_1, PATTERN_PAIR_2, PATTERN_LOCAL, PATTERN_QUAD_1, PA
  * of two. */
 enum form { FORM_FULL, FORM_SHIFT, FORM_SHIFT_BELOW, FORM_PLAIN, FORM_PLAIN_BELOW, CONV16_TWO = 8 };
 
+/* In the flags of STEP_SUM: no sum of two bytes passes 63. */
+enum { SUM_SMALL = 1 };
+
 /* In the flags of STEP_WIDE16: no upper offset, WIDE_SPLIT bits multiplied apart, the level from bit 16 on. */
 enum { WIDE16_EVEN = 1 };
 #define WIDE_SPLIT 15
@@ -87,12 +90,12 @@ typedef struct {
 
 typedef struct {
     float scale, reciprocal, reciprocal_low, zero, clip_low, clip_high, low, high;
-    int32_t clipped;
+    int32_t clipped;          /* whether the clip does what the range of integers does not */
     int32_t exact_reciprocal; /* whether the fast division was proven to give the same levels */
     int32_t rows[2];          /* offsets of I and Q; -1: not read */
     int32_t length;
     int32_t code;             /* the byte that stands for 0 */
-    int32_t plain;            /* all signed bytes, no zero point */
+    int32_t plain;            /* signed bytes, no zero point */
 } input_quantizer;
 
 typedef struct {
@@ -112,6 +115,8 @@ typedef struct {
 typedef struct {
     uint8_t *arena;
     int32_t *sums;    /* of a vector, or of the rows of STEP_ANY */
+    const char *ahead; /* what is read after this frame and may be fetched meanwhile */
+    ptrdiff_t ahead_bytes;
 } workspace;
 
 /* The kernels of one instruction set. */
@@ -133,6 +138,7 @@ extern const kernel_set kernels_portable;
 #define ENGINE_X86 1
 extern const kernel_set kernels_avx2;
 extern const kernel_set kernels_avx512;
+extern const kernel_set kernels_avx512_vbmi; /* by the same name: for processors that also look up bytes */
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 #define ENGINE_ARM64 1
 extern const kernel_set kernels_neon;

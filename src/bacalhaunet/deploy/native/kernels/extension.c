@@ -158,9 +158,11 @@ static void run_frames(const call *c, const float *samples, const uint8_t *integ
                        float *real)
 {
     const model *m = &c->h->m;
-    size_t size = 2 * (size_t)m->input.length;
+    size_t size = 2 * (size_t)m->input.length, bytes = size * (samples ? sizeof *samples : 1);
     int32_t logits[4096];
     for (Py_ssize_t f = 0; f < frames; f++) {
+        c->w->ahead = (samples ? (const char *)samples : (const char *)integers) + (size_t)(f + 1) * bytes;
+        c->w->ahead_bytes = f + 1 < frames ? (ptrdiff_t)bytes : 0;
         int32_t *to = exact ? exact + f * m->classes : logits;
         engine_frame(m, c->k, c->w, samples ? samples + (size_t)f * size : NULL,
                      integers ? integers + (size_t)f * size : NULL, to);
