@@ -21,6 +21,7 @@ from bacalhaunet.errors import (  # noqa: E402
 )
 from bacalhaunet.radio.modulations import NAMES  # noqa: E402
 from tests.cost.small_networks import Builder, small_network  # noqa: E402
+from tests.deploy.random_networks import GraphWriter  # noqa: E402
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
 NETWORKS = ["vgg10_w8a8_baseline", "bacalhaunet_w6a6_pruned", "aaronnet32"]
@@ -215,6 +216,23 @@ def test_auto_takes_the_registered_kind_of_highest_priority_that_runs_the_target
     register("fake", lambda *_: fast, targets=frozenset({"onnx"}), runs=lambda *_: False, priority=99)
     assert open_engine(path).name in ("native", "onnxruntime")
     assert open_engine(path, "fake") is fast
+
+
+def test_auto_leaves_what_the_native_engine_s_bytes_cannot_hold_to_another(tmp_path):
+    writer = GraphWriter(np.random.default_rng(5), 64)
+    x = writer.quant("frames", 8, 0.05, signed=True)
+    writer.scale[x] = 1.0
+    x = writer.norm(writer.conv(x, 8, 3))
+    limits = [writer.constant(np.float32(limit)) for limit in (0.4, 1.4)]  # never 0
+    clipped = writer.node("Clip", [x, *limits], 8, 64)
+    writer.scale[clipped] = writer.scale[x]
+    x = writer.quant(clipped, 4, 0.1, signed=False)
+    writer.scale[x] = 1.0
+    path = saved(writer.model(writer.head(writer.pool(x, 64, 1), 24, 6, 0.3)), tmp_path)
+    assert open_engine(path).name == "onnxruntime"
+    if native_engine.load_extension() is not None:
+        with pytest.raises(UnsupportedOperationError, match="gives only 4 to 14"):
+            open_engine(path, "native")
 
 
 def without_onnx(monkeypatch):

@@ -16,6 +16,7 @@ import numpy as np
 from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
 from bacalhaunet.deploy.integer.program import Program
 from bacalhaunet.deploy.native.model import FLOAT, NativeModel, load_extension
+from bacalhaunet.deploy.native.plan import check_bytes
 from bacalhaunet.deploy.native.tables import NativeTables
 from bacalhaunet.deploy.stored_program import stored_program
 from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install
@@ -179,7 +180,7 @@ def _runs(target: str, kind: TargetKind) -> bool:
         _say_missing()
         return False
     try:
-        lowered(target, kind)
+        check_bytes(lowered(target, kind))
     except MissingExtraError:  # the core install cannot lower the file itself
         _say_not_stored(target)
         return False

@@ -133,9 +133,10 @@ def find_real(layer: Conv, channel: int) -> RealForm | None:
     ends = np.array([low, high])
     if max(abs(low), abs(high)) < 2**24 and _single_is_exact(scale, bias, at, code, ends, row):
         return RealForm(scale, bias, True)
-    margin = 1e-13 * (abs(scale) * max(abs(low), abs(high)) + abs(bias) + 1)
+    largest = abs(scale) * max(abs(low), abs(high)) + abs(bias) + 1
+    margin = 1e-13 * largest
     clear = np.all(scale * at + bias > code - 0.5 + margin) and np.all(scale * (at - 1) + bias < code - 0.5 - margin)
-    return RealForm(scale, bias, False) if clear and abs(bias) < 2**30 else None
+    return RealForm(scale, bias, False) if clear and largest < 2**31 else None
 
 
 def _single_is_exact(scale: float, bias: float, at: IntArray, code: IntArray, ends: IntArray, row: IntArray) -> bool:

@@ -279,6 +279,22 @@ class _Planner:
 _KERNELS = {Kind.CONV16: _Planner._conv16, Kind.WIDE16: _Planner._wide16, Kind.CONV32: _Planner._conv32}
 
 
+def check_bytes(program: Program) -> None:
+    """Refuse a program whose values the engine's bytes cannot hold.
+
+    Raises:
+        UnsupportedOperationError: If a quantizer's range does not contain 0, or has more than 256 levels.
+    """
+    for layer in program.layers[:-1]:
+        if isinstance(layer, Conv) and (layer.affine.floor > 0 or layer.affine.ceiling - layer.affine.floor > 255):
+            raise UnsupportedOperationError(
+                f"a quantizer that gives only {layer.affine.floor} to {layer.affine.ceiling}",
+                where=f"node {layer.name!r}",
+                allowed="ranges with 0 in them, of at most 8 bits",
+                action="use engine='onnxruntime', or train without a lower clip above 0",
+            )
+
+
 def plan_native(program: Program, *, fours: bool = False) -> NativePlan:
     """Plan a program for the native engine.
 
@@ -289,13 +305,6 @@ def plan_native(program: Program, *, fours: bool = False) -> NativePlan:
     Raises:
         UnsupportedOperationError: If a quantizer's range does not contain 0, which the engine's bytes need.
     """
-    for layer in program.layers[:-1]:
-        if isinstance(layer, Conv) and (layer.affine.floor > 0 or layer.affine.ceiling - layer.affine.floor > 255):
-            raise UnsupportedOperationError(
-                f"a quantizer that gives only {layer.affine.floor} to {layer.affine.ceiling}",
-                where=f"node {layer.name!r}",
-                allowed="ranges with 0 in them, of at most 8 bits",
-                action="use engine='onnxruntime', or train without a lower clip above 0",
-            )
+    check_bytes(program)
     tables = NativeTables(program.quantizer, program.frame_length, program.classes, program.logit_scale)
     return _Planner(program, tables, fours=fours).run()
