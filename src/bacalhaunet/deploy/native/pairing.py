@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Mapping
-from itertools import combinations
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 Output = TypeVar("Output", bound=Hashable)
 
@@ -26,24 +27,41 @@ def choose_pairs(inputs_of: Mapping[Output, list[int]]) -> dict[Output, list[tup
         For each output its pairs (a, b); an output may not use both. Every input is in exactly one of its pairs
         first; a repeated use is up to the caller, who gives the weight 0 to what the output does not read there.
     """
-    left = {output: set(inputs) for output, inputs in inputs_of.items()}
-    chosen: dict[Output, list[tuple[int, int]]] = {output: [] for output in inputs_of}
-    counts = Counter(pair for inputs in left.values() for pair in combinations(sorted(inputs), 2))
+    outputs, inputs = list(inputs_of), sorted({one for listed in inputs_of.values() for one in listed})
+    place = {one: number for number, one in enumerate(inputs)}
+    reads = np.zeros((len(outputs), len(inputs)), np.int64)
+    for row, output in zip(reads, outputs, strict=True):
+        row[[place[one] for one in inputs_of[output]]] = 1
+    chosen: dict[Output, list[tuple[int, int]]] = {output: [] for output in outputs}
     made: set[tuple[int, int]] = set()
-    while counts:
-        pair, uses = max(counts.items(), key=lambda item: (item[1], -item[0][0], -item[0][1]))
-        if uses < _WORTH:
-            break
+    for (a, b), users in _best_pairs(reads):
+        pair = inputs[a], inputs[b]
         made.add(pair)
-        for output, inputs in left.items():
-            if inputs.issuperset(pair):
-                counts.subtract(combinations(sorted(inputs), 2))
-                inputs.difference_update(pair)
-                counts.update(combinations(sorted(inputs), 2))
-                chosen[output].append(pair)
-        counts += Counter()  # drops what fell to zero
+        for user in users:
+            chosen[outputs[user]].append(pair)
+    left = {output: {inputs[n] for n in np.flatnonzero(row)} for output, row in zip(outputs, reads, strict=True)}
     _place_leftovers(left, chosen, made)
     return chosen
+
+
+def _best_pairs(reads: NDArray[np.int64]) -> Iterator[tuple[tuple[int, int], NDArray[np.int64]]]:
+    """Give the pair that most outputs read both inputs of, and these outputs; then set it to 0 in them, and again.
+
+    Args:
+        reads: 1 where an output (row) reads an input (column); what is left at the end is in no pair.
+    """
+    together = np.triu(reads.T @ reads, 1)  # how many outputs read both
+    while together.size:
+        a, b = (int(place) for place in np.unravel_index(together.argmax(), together.shape))
+        if together[a, b] < _WORTH:
+            return
+        users = np.flatnonzero(reads[:, a] & reads[:, b])
+        for one in (a, b):
+            gone = reads[users].sum(axis=0)
+            together[one, one + 1 :] -= gone[one + 1 :]
+            together[:one, one] -= gone[:one]
+            reads[users, one] = 0
+        yield (a, b), users
 
 
 def _place_leftovers(
