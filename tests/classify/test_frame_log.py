@@ -86,6 +86,15 @@ def test_two_runs_cannot_write_one_output(tmp_path):
         FrameLog(tmp_path / "out.csv", WORK).__enter__()
 
 
+def test_what_a_run_beside_it_is_writing_stays(tmp_path):
+    other, own = tmp_path / ".out.v2.4711.part.csv", tmp_path / ".out.4711.part.csv"
+    other.touch()
+    own.touch()
+    with FrameLog(tmp_path / "out.csv", WORK):
+        assert other.exists()
+        assert not own.exists()
+
+
 def test_any_change_of_a_files_ends_changes_its_fingerprint(tmp_path):
     path = tmp_path / "x"
     seen = []

@@ -197,6 +197,27 @@ def test_memory_is_bounded_by_the_batch_not_the_recording(tmp_path):
     assert peak < path.stat().st_size / 2
 
 
+def test_memory_is_bounded_where_frames_are_far_apart(tmp_path):
+    path = tmp_path / "long.cs8"
+    path.write_bytes(bytes(2 * 100 * 200_000))
+    cutter = FrameCutter(open_recording(path), Framing(frame_step=200_000))
+    cutter.batch(0, 2)
+    tracemalloc.start()
+    assert len(cutter.batch(0, 100).frames) == 100
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # one read over all frames takes 160 MB
+
+
+def test_frames_of_integers_have_full_scale_1_as_those_of_files(tmp_path):
+    frames = np.random.default_rng(1).integers(0, 256, (2, 2, 1024)).astype(np.uint8)
+    np.save(tmp_path / "frames.npy", frames)
+    inside, read = recording_of(frames), open_recording(tmp_path / "frames.npy")
+    assert np.array_equal(inside.read(0, 2048), read.read(0, 2048))
+    with pytest.raises(RecordingError, match="int64"):
+        recording_of(frames.astype(np.int64))
+
+
 def test_a_network_that_gives_nan_is_an_error_not_a_label():
     engine = PowerEngine()
     engine.logits = lambda frames: np.full((len(frames), 3), np.nan, np.float32)

@@ -104,6 +104,28 @@ def test_a_raw_recording_gets_metadata_that_refer_to_it(tmp_path, capsys):
     assert np.array_equal(again.read(0, 3000), open_recording(path).read(0, 3000))
 
 
+def test_a_part_of_a_recording_is_read_and_annotated_from_its_offset_on(recording, capsys):
+    document = json.loads(recording.read_text())
+    document["global"]["core:offset"] = 100_000
+    for capture in document["captures"]:
+        capture["core:sample_start"] += 100_000
+    recording.write_text(json.dumps(document))
+    assert classified(recording, "-o", str(recording)) == 0
+    starts = [one["core:sample_start"] for one in json.loads(recording.read_text())["annotations"]]
+    assert starts == [100_000, 104_096, 106_144]
+
+
+def test_metadata_tell_the_type_that_samples_were_read_as(tmp_path, capsys):
+    path = tmp_path / "capture.cs16"
+    path.write_bytes((noise(3000, power=9).view(np.float32) * 1000).astype("<i2").tobytes())
+    meta = tmp_path / "capture.sigmf-meta"
+    assert classified(path, "-o", str(meta)) == 0
+    assert classified(meta, "--type", "ci8", "-o", str(meta)) == 0
+    document = json.loads(meta.read_text())
+    assert document["global"]["core:datatype"] == "ci8"
+    assert len(open_recording(meta)) == 6000
+
+
 @pytest.mark.parametrize("name", ["elsewhere/x.sigmf-meta", "labels.txt", "labels"])
 def test_labels_that_cannot_be_written_end_with_2_and_leave_nothing(recording, tmp_path, name, capsys):
     before = sorted(tmp_path.rglob("*"))

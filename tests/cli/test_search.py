@@ -7,8 +7,11 @@ pytest.importorskip("optuna")
 pytest.importorskip("lightning")
 
 from bacalhaunet.cli.main import main
+from bacalhaunet.cli.search_best import commands
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.search.front import Result
 from tests.search.tiny import tiny_search
 
 
@@ -103,6 +106,38 @@ def check_commands_parse(lines):
         parser = ArgumentParser(exit_on_error=False)
         module.build(parser)
         parser.parse_args(shlex.split(line)[2:])
+
+
+SET = {
+    "optimizer": {"kind": "muon", "schedule": "one-cycle", "learning_rate": 0.01},
+    "data": {"file": "gold.hdf5", "profile": "twin", "frames_per_epoch": 20480, "snr_min_db": -6},
+    "prune_weight_decay": 2e-4,
+}
+
+
+def test_the_commands_of_best_have_the_optimizer_the_data_and_the_pruning_of_the_search(tmp_path):
+    spec = NetworkSpec.load(tiny_spec(tmp_path))
+    dense = cost_of(spec).score
+    found = commands(Result(1, 0.5, 0.4 * dense, spec, 0.02), SET, tmp_path / "my nets" / "best.yaml")
+    for command in found:
+        assert command[command.index("--optimizer.kind") + 1] == "muon"
+        assert command[command.index("--data.file") + 1] == "gold.hdf5"
+        assert "--data.frames_per_epoch" not in command
+        assert "--optimizer.learning_rate" not in command  # as usual
+    assert [command[1] for command in found] == ["train", "prune"]
+    assert '["0.0002:0.02"]' in found[1]
+    by_score = commands(Result(1, 0.5, 0.4 * dense, spec), {**SET, "prune_by": "score"}, tmp_path / "best.yaml")
+    assert [command[1] for command in by_score] == ["train", "compress"]
+    assert float(by_score[1][by_score[1].index("--target-score") + 1]) == pytest.approx(0.4 * dense, rel=1e-4)
+    assert [c[1] for c in commands(Result(1, 0.5, dense, spec), {**SET, "prune_by": "score"}, tmp_path / "b.yaml")] == [
+        "train"
+    ]
+
+
+def tiny_spec(folder):
+    path = folder / "spec.yaml"
+    path.write_text(find_spec("bacalhaunet").quantized(4, 4, sum_bits=4).to_yaml())
+    return path
 
 
 def test_best_refuses_what_no_trial_reached(searched, capsys, tmp_path):

@@ -12,6 +12,7 @@ from bacalhaunet.compression.config import AllocationConfig, CompressConfig  # n
 from bacalhaunet.compression.path import read_path  # noqa: E402
 from bacalhaunet.compression.road import compress  # noqa: E402
 from bacalhaunet.errors import ConfigError  # noqa: E402
+from bacalhaunet.models.shipped_networks import shipped_networks  # noqa: E402
 from bacalhaunet.training.config import DistillationConfig  # noqa: E402
 
 from .small_pruning import data  # noqa: E402
@@ -42,6 +43,17 @@ def test_what_the_road_does_not_have_is_not_left_out():
 def test_without_a_target_score_nothing_can_be_compared():
     with pytest.raises(ConfigError, match="target score"):
         variants(CompressConfig(min_accuracy=0.5))
+
+
+def test_a_shipped_network_is_taken_as_it_is(tmp_path, monkeypatch):
+    starts = []
+    monkeypatch.setattr(ablation, "train", lambda *_, **__: pytest.fail("it was trained already"))
+    monkeypatch.setattr(ablation, "compress", lambda road, *_, **__: starts.append(road.network))
+    monkeypatch.setattr(ablation, "_row", lambda *_: None)
+    monkeypatch.setattr(ablation, "write_rows", lambda *_: None)
+    monkeypatch.setattr(ablation, "_take_steps", lambda *_: None)
+    ablate(replace(ROAD, network="lite"), tmp_path)
+    assert set(starts) == {str(shipped_networks()["lite"].model)}
 
 
 def test_the_roads_start_from_one_training_and_the_table_has_a_row_for_each(tmp_path, monkeypatch):

@@ -25,6 +25,12 @@ def whole(tmp_path_factory):
     return folder, run(folder)
 
 
+def test_a_target_that_no_road_reaches_is_refused_before_any_training(tmp_path):
+    with pytest.raises(ConfigError, match="the target score is 1e-09"):
+        run(tmp_path / "run", target_score=1e-9)
+    assert not (tmp_path / "run" / "start" / "best.ckpt").exists()
+
+
 def test_the_road_ends_at_the_target_with_every_step_told(whole):
     folder, steps = whole
     assert [step.name for step in steps] == ["start", "bits-6", "bits-5", "allocation", "prune-0.0002", "norms"]

@@ -29,6 +29,15 @@ def file(tmp_path_factory):
     return RadioMLFile(write(tmp_path_factory.mktemp("data") / "data.hdf5", 20, (0, 3, 5), (-10, -6, 0, 8)))
 
 
+@pytest.mark.parametrize("together", [1, 3])
+def test_the_parts_of_split_batches_are_the_whole_ones(together):
+    whole = GeneratedBatches(NamedFrames(), 60, seed=5, together=together)
+    parts = whole.split(3)
+    for number in (0, 4):
+        rows = torch.cat([parts.batch(3 * number + part).frames for part in range(3)])
+        assert torch.equal(rows, whole.batch(number).frames)
+
+
 def test_a_batch_is_the_same_whenever_and_wherever_it_is_asked_for():
     first = GeneratedBatches(NamedFrames(), 100, seed=5)
     again = GeneratedBatches(NamedFrames(), 100, seed=5)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def warmed(spec, seed=0):
 def six_bits():
     spec = quantize(find_spec("bacalhaunet"), 6)
     return spec, warmed(spec)
+
+
+def test_an_export_takes_frames_of_the_specification_s_length(tmp_path):
+    spec = replace(quantize(find_spec("prototype"), 6), frame_length=256)
+    export_network(warmed(spec), tmp_path / "short.onnx", spec=spec)
+    engine = open_engine(tmp_path / "short.onnx")
+    assert engine.frame_length == 256
+    assert engine.logits(np.zeros((2, 2, 256), np.float32)).shape == (2, 24)
 
 
 @pytest.fixture(scope="module")

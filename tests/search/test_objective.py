@@ -47,6 +47,15 @@ def test_pruning_by_score_ends_at_the_score_that_was_expected_or_with_a_weight_i
     assert 0 < outcome.score <= max(candidate.expected_score(), least_score(SPEC)) * (1 + 1e-9)
 
 
+def test_a_trial_is_taken_up_by_a_worker_with_other_threads_in_a_folder_of_another_name(data, tmp_path):
+    first = run_candidate(Candidate(SPEC, 0.0), tiny_search(threads=1), data, tmp_path / "here", goes_on)
+    (tmp_path / "here").rename(tmp_path / "there")
+    for model in (tmp_path / "there").rglob("model.safetensors"):
+        model.unlink()
+    again = run_candidate(Candidate(SPEC, 0.0), tiny_search(threads=2), data, tmp_path / "there", goes_on)
+    assert again == first
+
+
 def test_no_layer_is_emptied_even_by_the_largest_share(data, tmp_path):
     outcome = run_candidate(Candidate(SPEC, 0.99), CONFIG, data, tmp_path, goes_on)
     layers = cost_of(tmp_path / "model.safetensors").layers

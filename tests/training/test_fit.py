@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bacalhaunet.training.batches import ResumableBatches
+from bacalhaunet.training.checkpoints import BestWeights
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import fit
 
@@ -38,6 +39,17 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_weights_and_
 def test_a_finished_run_started_again_gives_the_same_result(tmp_path, uninterrupted):
     assert run(tmp_path, 4) == uninterrupted
     assert run(tmp_path, 4) == uninterrupted
+
+
+def test_the_best_so_far_is_not_forgotten_when_the_folder_is_moved(tmp_path):
+    first, second = (BestWeights(tmp_path / folder / "best.ckpt") for folder in ("before", "after"))
+    path = str(tmp_path / "before" / "best.ckpt")
+    first.best_model_score, first.best_model_path, first.kth_best_model_path = torch.tensor(0.5), path, path
+    first.best_k_models = {path: torch.tensor(0.5)}
+    second.load_state_dict(first.state_dict())
+    moved = str(tmp_path / "after" / "best.ckpt")
+    assert (second.best_model_score, second.best_model_path, second.kth_best_model_path) == (0.5, moved, moved)
+    assert second.best_k_models == {moved: torch.tensor(0.5)}
 
 
 def test_batches_go_on_after_the_last_one_handed_out_not_the_last_one_made():

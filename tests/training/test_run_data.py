@@ -1,12 +1,17 @@
 """The frames of a run from a file: how many of them make an epoch, and a validation."""
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from bacalhaunet.errors import ConfigError  # noqa: E402
+from bacalhaunet.models.catalog import find_spec  # noqa: E402
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB  # noqa: E402
 from bacalhaunet.training.config import DataConfig, TrainConfig  # noqa: E402
 from bacalhaunet.training.run_data import training_data  # noqa: E402
+from bacalhaunet.training.start import start_network  # noqa: E402
 from tests.data.radioml_files import write  # noqa: E402
 
 CELLS = 2 * len(SNRS_DB)
@@ -45,6 +50,19 @@ def test_validation_takes_as_many_of_each_cell_as_asked(file):
     assert len(whole) == CELLS * 3
     assert len(two) == CELLS * 2
     assert all(two.count(cell) == 2 for cell in set(whole))
+
+
+def test_a_file_without_validation_frames_is_refused(tmp_path):
+    two = write(tmp_path / "two.hdf5", count=2, labels=(3, 4))
+    with pytest.raises(ConfigError, match="has 2 frames of each modulation"):
+        data_of(two)
+
+
+def test_a_network_for_frames_of_another_length_is_refused(file):
+    spec = file.parent / "short.yaml"
+    spec.write_text(replace(find_spec("bacalhaunet"), frame_length=512).to_yaml())
+    with pytest.raises(ConfigError, match="takes frames of 512 samples"):
+        start_network(TrainConfig(network=str(spec)), data_of(file))
 
 
 def test_validation_asks_for_no_more_than_there_is(file):

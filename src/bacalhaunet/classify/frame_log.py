@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -119,8 +120,10 @@ class FrameLog:
             self._file.write(self._fingerprint)
         self.resumed = self._replaying = first == self._fingerprint
         # A run that was killed could not delete what it had written of the output.
-        for left in self.path.parent.glob(f".{self.output.stem}.*.part{self.output.suffix}"):
-            left.unlink(missing_ok=True)
+        own = re.compile(rf"\.{re.escape(self.output.stem)}\.\d+\.part{re.escape(self.output.suffix)}")
+        for left in self.path.parent.iterdir():
+            if own.fullmatch(left.name):
+                left.unlink(missing_ok=True)
 
     def _next(self, kind: bytes) -> bytes | None:
         if not self._replaying:

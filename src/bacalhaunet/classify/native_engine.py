@@ -100,6 +100,14 @@ class NativeEngine:
                 f"samples of shape {array.shape} and type {array.dtype}",
                 allowed=f"{wanted} of shape (n, 2, {self.frame_length}), I then Q",
             )
+        tensor = self.program.tensors[self.program.input]
+        low, high = int(array.min(initial=0)), int(array.max(initial=0))
+        if low < tensor.format_low or high > tensor.format_high:
+            raise ConfigError(
+                f"integers from {low} to {high}",
+                allowed=f"{tensor.format_low} to {tensor.format_high}, the levels of the input quantizer",
+                action=f"divide by program.quantizer.scale ({self.program.quantizer.scale:.6g}), round and clip",
+            )
         return self._spread(np.ascontiguousarray(array), self._model.logits_of_integers)
 
     def _spread(self, frames: NDArray[Any], run: Callable[[NDArray[Any]], NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -101,10 +101,14 @@ def annotated_metadata(recording: Recording, annotations: list[Annotation], path
             allowed=f"a name ending in .sigmf-meta in {data.resolve().parent}",
         )
     document = copy.deepcopy(recording.metadata) or _fresh(recording, data)
+    assert isinstance(store, Interleaved)
+    document["global"]["core:datatype"] = store.kind.name  # --type may have replaced what was there
     if data != path.with_suffix(".sigmf-data"):
         document["global"]["core:dataset"] = data.name
     others = [one for one in document.get("annotations", []) if not _ours(one)]
-    both = [*others, *(one.fields() for one in annotations)]
+    before = int(document["global"].get("core:offset", 0))  # samples in the files before this one
+    own = [one.fields() for one in annotations]
+    both = [*others, *({**one, "core:sample_start": one["core:sample_start"] + before} for one in own)]
     document["annotations"] = sorted(both, key=lambda one: int(one.get("core:sample_start", 0)))
     document.setdefault("captures", [{"core:sample_start": 0}])
     return validated(document, str(path))

@@ -144,7 +144,9 @@ class FrameCutter:
         frames = np.empty((len(starts), 2, self.framing.frame_length), np.float32)
         silent = np.empty(len(starts), np.bool_)
         regular = len(self) - _IRREGULAR_AT_THE_END - first
-        edges = {*range(0, len(starts), _PART), len(starts)} | ({regular} if 0 < regular < len(starts) else set())
+        # A part is read in one piece, with all that lies between its frames.
+        part = max(1, min(_PART, _PART * self.framing.frame_length // (self.framing.frame_step or 1)))
+        edges = {*range(0, len(starts), part), len(starts)} | ({regular} if 0 < regular < len(starts) else set())
         for start, stop in pairwise(sorted(edges)):
             self._cut(starts[start:stop], frames[start:stop], silent[start:stop])
         return FrameBatch(frames, starts, silent)

@@ -7,7 +7,9 @@ number would take ten times as long as the network.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -90,16 +92,24 @@ def label_writer(path: Path, file: IO[str], names: tuple[str, ...], sample_rate:
 
 
 def _csv_writer(file: IO[str], names: tuple[str, ...], sample_rate: float | None) -> WriteBatch:
-    file.write(",".join(["start", "time", "label", "confidence", "group", "group_confidence", *names]) + "\r\n")
+    columns = [_quoted(name) for name in names]
+    file.write(",".join(["start", "time", "label", "confidence", "group", "group_confidence", *columns]) + "\r\n")
     nothing = "," * (len(names) - 1)
 
     def write(batch: LabelledFrames) -> None:
         rows = _numbers(batch.probabilities, [""] * len(names), ",")
         for (start, time, label, confidence, group, sure), row in zip(_heads(batch, sample_rate), rows, strict=True):
-            shown = f"{'' if time is None else time},{label or ''},{confidence},{group or ''},{sure}"
+            named, grouped = _quoted(label or ""), _quoted(group or "")
+            shown = f"{'' if time is None else time},{named},{confidence},{grouped},{sure}"
             file.write(f"{start},{shown},{row if label is not None else nothing}\r\n")
 
     return write
+
+
+@lru_cache(maxsize=256)
+def _quoted(text: str) -> str:
+    """Return a name as a field of a CSV line."""
+    return '"' + text.replace('"', '""') + '"' if re.search(r'[,"\r\n]', text) else text
 
 
 _Head: TypeAlias = tuple[int, float | None, str | None, str, str | None, str]

@@ -21,6 +21,7 @@ from bacalhaunet.classify.evaluation_data import Selection, batches
 from bacalhaunet.cli.classify_progress import progress_line
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.radio.modulations import NAMES
 
 if TYPE_CHECKING:
     from bacalhaunet.classify.calibration_fit import Signals
@@ -74,7 +75,7 @@ def run(arguments: Namespace) -> None:
         if len(numbers) > arguments.frames:
             numbers = numbers[np.linspace(0, len(numbers) - 1, arguments.frames).round().astype(np.int64)]
         with progress_line("frames", "frames", len(numbers)) as advance:
-            logits, labels = frame_logits(engine, batches(file, numbers), file.names, advance)
+            logits, labels = frame_logits(engine, batches(file, numbers), NAMES, advance)
         snrs = sorted({float(snr) for snr in file.layout.snrs_of(numbers)})
     signals = _signals(engine, snrs[::2], arguments)
     if arguments.check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -28,7 +29,7 @@ def build(parser: ArgumentParser) -> None:
     steps = [f"{step.weight_decay:g}:{step.min_abs_weight:g}" for step in REPORT_STEPS]
     parser.add_argument(
         "--steps",
-        type=list[str],
+        type=list[str | dict[str, float]],
         default=steps,
         help="weight_decay:min_abs_weight of each step (default: the report's)",
     )
@@ -44,7 +45,7 @@ def build(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Prune and say what came out of each step."""
     values = arguments.clone()
-    output, steps = Path(values.pop("output")), [_step(text) for text in values.pop("steps")]
+    output, steps = Path(values.pop("output")), [_step(told) for told in values.pop("steps")]
     values.pop("config", None)
     weight_rms = values.pop("weight_rms")
     config = instantiate(values)
@@ -55,11 +56,15 @@ def run(arguments: Namespace) -> None:
         )
 
 
-def _step(text: str) -> PruneStep:
+def _step(told: str | Mapping[str, float]) -> PruneStep:
+    """Read a step as text, or as the mapping that a run's own ``config.yaml`` has."""
     try:
-        weight_decay, min_abs_weight = map(float, text.split(":"))
-    except ValueError as error:
+        if isinstance(told, Mapping):
+            return PruneStep(**told)
+        weight_decay, min_abs_weight = map(float, told.split(":"))
+    except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"a pruning step is {text!r}", allowed="weight_decay:min_abs_weight, such as 5e-5:0.15"
+            f"a pruning step is {told!r}",
+            allowed="weight_decay:min_abs_weight, such as 5e-5:0.15, or a mapping of these two names",
         ) from error
     return PruneStep(weight_decay, min_abs_weight)

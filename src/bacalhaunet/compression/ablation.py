@@ -14,9 +14,9 @@ from bacalhaunet.compression.road import compress
 from bacalhaunet.compression.steps import say
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
+from bacalhaunet.training.history import saved_model_of
 from bacalhaunet.training.run import MODEL_FILE, train
 from bacalhaunet.training.run_data import TrainingData
-from bacalhaunet.training.start import SAVED_SUFFIX
 
 WHOLE = "everything"
 
@@ -94,9 +94,10 @@ def ablate(config: CompressConfig, folder: Path, *, data: TrainingData | None = 
         data: Frames, if they are open already; else those ``config`` names.
     """
     roads = variants(config)
-    start = config.network
-    if Path(start).suffix != SAVED_SUFFIX:
-        settings = replace(config.training(start, config.start_epochs), distillation=None)
+    trained = saved_model_of(config.network)
+    start = str(trained)
+    if trained is None:
+        settings = replace(config.training(config.network, config.start_epochs), distillation=None)
         start = str(folder / "start" / MODEL_FILE)
         if not Path(start).is_file():
             train(settings, folder / "start", data=data, title="start")

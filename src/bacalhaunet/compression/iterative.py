@@ -15,8 +15,8 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import earlier_stages, stage, told
-from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved
+from bacalhaunet.training.history import earlier_stages, history_of, stage, told
+from bacalhaunet.training.run import MODEL_FILE, claim_folder, finished, resolved
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
 
@@ -131,9 +131,14 @@ def prune(
     stages = earlier_stages(config.network)
     spec, network = start_network(config, data)
     for number, step in enumerate(steps, 1):
+        step_folder = folder / f"step-{number}"
+        model, before = step_folder / MODEL_FILE, finished(step_folder)
+        if before is not None:
+            stages, network = list(history_of(model)), load_model(model).network
+            yield PrunedRun(model, density(network), before)
+            continue
         if weight_rms is not None:
             rescale_weights(network, weight_rms)
-        step_folder = folder / f"step-{number}"
         result = prune_step(network, step, data, config, step_folder, f"pruning step {number} of {len(steps)}")
         accuracy, curve = result.validation_accuracy, result.curve
         told_too = {"weight_rms": weight_rms} if weight_rms is not None else {}
@@ -148,7 +153,6 @@ def prune(
             "min_abs_weight": step.min_abs_weight,
             "density": density(network),
         }
-        model = step_folder / MODEL_FILE
         save_model(model, network, spec=spec, labels=data.names, metrics=metrics)
         yield PrunedRun(model, density(network), result)
         # The next step starts from the saved weights, so that a resumed run starts from the very same.

@@ -64,9 +64,25 @@ def _start(steps: Steps) -> None:
 
     def begin() -> Begun:
         spec, network = start_network(steps.settings(epochs), steps.data)
+        _check_target(spec, steps.config)
         return Begun(spec, network, {"network": steps.config.network})
 
     steps.do("start", "as it was" if trained else "trained", begin, None if trained else Training(epochs, _fine_tune))
+
+
+def _check_target(spec: NetworkSpec, config: CompressConfig) -> None:
+    """Refuse a target that no road of these bits reaches, before anything is trained."""
+    if config.target_score is None:
+        return
+    bits = [*config.bits, *([config.allocation.least_bits] if config.allocation.factor < 1 else [])]
+    within_reach = [spec, *(with_bits(spec, config.uniform(number)) for number in bits)]
+    lowest = min(least_score(reached, config.pruning.pattern) for reached in within_reach)
+    if config.target_score < lowest:
+        raise ConfigError(
+            f"the target score is {config.target_score:g}",
+            allowed=f"{lowest:.4g} or more: what is charged when every layer has as little left as it may",
+            action="choose a larger target, fewer bits, or a smaller network",
+        )
 
 
 def _to_score(steps: Steps, target: float) -> None:

@@ -7,6 +7,7 @@ state. How many workers make batches, or how far ahead, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +88,15 @@ class GeneratedBatches:
         self._labels, self._snrs = cells[:, 0], cells[:, 1]
         self._together = together
         self._made: tuple[int, Batch | None] = (-1, None)
+
+    def split(self, parts: int) -> GeneratedBatches:
+        """Return the same frames in batches of a part of the size, made one by one.
+
+        Batch n of B frames is, frame by frame, the batches n R to n R + R - 1 of B / R frames.
+        """
+        smaller = copy(self)
+        smaller.batch_size, smaller._together = self.batch_size // parts, 1
+        return smaller
 
     def batch(self, number: int) -> Batch:
         """Return batch ``number``, counted from 0 over all epochs; frames lie where the source makes them."""

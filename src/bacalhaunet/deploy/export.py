@@ -76,7 +76,7 @@ def export_network(
     *,
     spec: Any = None,
     labels: Sequence[str] = NAMES,
-    frame_length: int = FRAME_LENGTH,
+    frame_length: int | None = None,
     dynamic_batch: bool = False,
     metadata: dict[str, str] | None = None,
 ) -> Export:
@@ -88,7 +88,7 @@ def export_network(
         format: ``"qonnx"`` or ``"qcdq"``. A float network gives the same plain graph in both.
         spec: Its ``NetworkSpec``, kept in the file's metadata.
         labels: Class names by logit, kept in the metadata.
-        frame_length: Complex samples of a frame.
+        frame_length: Complex samples of a frame; None for the specification's, or 1024 without one.
         dynamic_batch: Leave the batch free; otherwise it is 1.
         metadata: More entries for the metadata.
 
@@ -99,6 +99,8 @@ def export_network(
     """
     if format not in FORMATS:
         raise ConfigError(f"no export format is called {format!r}", allowed=", ".join(FORMATS))
+    if frame_length is None:
+        frame_length = FRAME_LENGTH if spec is None else spec.frame_length
     model = trace(network, format, frame_length)
     if dynamic_batch:
         model = free_batch(model)

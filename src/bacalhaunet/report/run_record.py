@@ -83,7 +83,7 @@ class RunRecord:
 
     Attributes:
         name: The run's name.
-        created: Start of the run, ISO 8601.
+        created: When the record was written, ISO 8601.
         command: The command that repeats it.
         profile: Where frames come from: ``twin``, ``field`` or ``file``.
         data: The data in words.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -105,7 +105,8 @@ def _train(
 ) -> tuple[float, int | None]:
     settings = config.training(str(folder / SPEC_FILE), config.epochs)
     target = folder / TRAINED
-    claim_folder(target, resolved(settings))
+    # Who trains, and from where the folder is seen, may differ between the workers that a trial goes through.
+    claim_folder(target, resolved(replace(settings, network=SPEC_FILE, threads=0, accelerator="auto")))
     spec, network = start_network(settings, data)
     halving = StopEarly(judge)
     result = fit(

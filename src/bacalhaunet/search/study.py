@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
+import yaml
 
 from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.models.catalog import find_spec
@@ -126,6 +127,11 @@ def read_study(place: StudyPlace) -> Any:
             raise ConfigError(
                 f"no study is called {place.name!r}", allowed=names, action="give its name with --study"
             ) from error
+
+
+def settings_of(study: Any) -> dict[str, Any]:
+    """Return the settings that the workers of a study share, as plain values; none if it was begun without."""
+    return dict(yaml.safe_load(study.user_attrs.get(SETTINGS, "")) or {})
 
 
 def _storage(place: StudyPlace, heartbeat_seconds: int | None) -> Any:

@@ -38,6 +38,17 @@ class BestWeights(ModelCheckpoint):
         key: str = super().state_key
         return key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best so far, wherever its folder lies by now: Lightning forgets what lies elsewhere."""
+        here = Path(str(self.dirpath))
+
+        def moved(path: str) -> str:
+            return str(here / Path(path).name) if path else path
+
+        paths = {key: moved(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": str(here)})
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the weights if they may be kept and are the best so far."""
         if trainer.current_epoch + 1 >= self.first_epoch:

@@ -12,6 +12,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bacalhaunet.outputs import write_text
 
+CURVE_FILE = "curve.json"
+"""The learning curve in the folder of a run."""
+
 
 @dataclass(frozen=True)
 class CurvePoint:

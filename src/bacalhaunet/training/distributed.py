@@ -69,15 +69,13 @@ class ShareOfBatches:
 
     def __init__(self, source: BatchSource, batch_size: int, share: Share) -> None:
         self.source, self.share, self.rows = source, share, share.rows(batch_size)
+        self._smaller = source.split(share.processes) if isinstance(source, GeneratedBatches) else None
 
     def batch(self, number: int) -> Batch:
         """Return this process's rows of batch ``number``."""
         source, share = self.source, self.share
-        if isinstance(source, GeneratedBatches):
-            # Batch n of B frames is, frame by frame, the batches nR to nR + R - 1 of B / R frames.
-            smaller = GeneratedBatches.__new__(GeneratedBatches)
-            smaller.__dict__.update(source.__dict__, batch_size=source.batch_size // share.processes)
-            return smaller.batch(number * share.processes + share.rank)
+        if self._smaller is not None:
+            return self._smaller.batch(number * share.processes + share.rank)
         if isinstance(source, FileBatches):
             return read_batch(source.file, source.contents(number)[self.rows])
         return source.batch(number).part(self.rows)

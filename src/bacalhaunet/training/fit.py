@@ -21,7 +21,7 @@ from bacalhaunet.errors import ModelFileError
 from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.checkpoints import BestWeights, ResumePoint
 from bacalhaunet.training.config import TrainConfig
-from bacalhaunet.training.curve import CurvePoint, LearningCurve
+from bacalhaunet.training.curve import CURVE_FILE, CurvePoint, LearningCurve
 from bacalhaunet.training.device import training_device
 from bacalhaunet.training.distillation import configured_loss
 from bacalhaunet.training.distributed import Share, ShareOfBatches, own_share, shared_statistics
@@ -95,7 +95,7 @@ def fit(
     seed_everything(config.seed, verbose=False)
     network.train()  # a saved model comes in evaluation mode, and Lightning leaves modes as they are
     share = own_share()
-    curve = LearningCurve(folder / "curve.json", config.batch_size)
+    curve = LearningCurve(folder / CURVE_FILE, config.batch_size)
     loss = loss or _loss(config, classes, batches, share)
     task = ClassificationTask(
         network, config.optimizer, steps_per_epoch=len(batches), epochs=config.epochs, classes=classes, loss=loss

@@ -19,7 +19,7 @@ from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.training.curve import CurvePoint
+from bacalhaunet.training.curve import CURVE_FILE, CurvePoint
 
 Stage = dict[str, Any]
 """One training as plain data; see the module."""
@@ -130,7 +130,7 @@ def _from_folders(path: Path, metrics: Mapping[str, Any], spec: NetworkSpec) -> 
             allowed="a model saved by 'bacalhaunet train' or 'prune', or one in the folder of such a run",
         )
     config = yaml.safe_load(settings.read_text(encoding="utf-8"))
-    found = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
+    found = json.loads((folder / CURVE_FILE).read_text(encoding="utf-8"))
     curve = [CurvePoint(**point) for point in found]
     frames, accuracy = int(metrics[FRAMES_SEEN]), float(metrics["validation_accuracy"])
     before, more = str(config["network"]), {}

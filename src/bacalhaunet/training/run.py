@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import save_model
 from bacalhaunet.outputs import write_text
 from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.curve import CURVE_FILE, CurvePoint
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import earlier_stages, stage, told
+from bacalhaunet.training.history import earlier_stages, history_of, stage, told
 from bacalhaunet.training.plain_settings import plain
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
@@ -68,10 +70,22 @@ def claim_folder(folder: Path, text: str) -> None:
     write_text(path, text)
 
 
+def finished(folder: Path) -> FitResult | None:
+    """Return what a run gave whose model lies in ``folder``; None if it has not ended."""
+    if not (folder / MODEL_FILE).is_file():
+        return None
+    own = history_of(folder / MODEL_FILE)[-1]
+    points = json.loads((folder / CURVE_FILE).read_text(encoding="utf-8"))
+    curve = tuple(CurvePoint(**point) for point in points)
+    return FitResult(own["validation_accuracy"], own["frames"], curve[-1].seconds if curve else 0.0, curve)
+
+
 def train(
     config: TrainConfig, folder: Path, *, data: TrainingData | None = None, title: str = "training"
 ) -> TrainedRun:
     """Train as ``config`` says, resuming if ``folder`` holds an interrupted run of the same settings.
+
+    A run that has ended is not done again: its model and what it gave are returned.
 
     Args:
         config: The run.
@@ -84,6 +98,9 @@ def train(
     """
     settings = resolved(config)
     claim_folder(folder, settings)
+    before = finished(folder)
+    if before is not None:
+        return TrainedRun(folder / MODEL_FILE, before)
     data = data or training_data(config)
     earlier = earlier_stages(config.network)
     spec, network = start_network(config, data)

@@ -82,6 +82,13 @@ def _from_file(config: TrainConfig) -> TrainingData:
     train = file.layout.select(split.train, snr_min_db=config.data.snr_min_db)
     source = FileBatches(file, train, config.batch_size, seed=config.seed)
     validation = _first_of_each_cell(file, np.sort(split.validation), config.data.validation_frames_per_cell)
+    if not len(validation):
+        raise ConfigError(
+            f"{file.path.name} has {file.frames_per_cell} frames of each modulation at each SNR",
+            where=str(file.path),
+            allowed="3 or more, one each for training, validation and test",
+            action="take a file with more frames, or make one with 'bacalhaunet twin make'",
+        )
     parts = np.array_split(validation, max(1, -(-len(validation) // VALIDATION_BATCH)))
     asked = config.data.frames_per_epoch
     return TrainingData(

@@ -49,6 +49,7 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
                 where=str(path),
                 allowed=f"{data.classes}, as the data",
             )
+        _check_length(saved.spec, data, str(path))
         spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
         if spec == saved.spec:
             return spec, saved.network
@@ -57,10 +58,22 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
         calibrate(network, first_frames(data))
         return spec, network
     spec = NetworkSpec.load(path) if path.suffix in SPEC_SUFFIXES else find_spec(config.network)
+    _check_length(spec, data, config.network)
     spec = replace(spec, classes=data.classes)
     if config.bits is not None:
         spec = with_bits(spec, config.bits)
     return spec, fresh_network(spec, config.seed)
+
+
+def _check_length(spec: NetworkSpec, data: TrainingData, where: str) -> None:
+    length = data.validation[0].frames.shape[-1]
+    if spec.frame_length != length:
+        raise ConfigError(
+            f"the network takes frames of {spec.frame_length} samples",
+            where=where,
+            allowed=f"{length}, as the frames it is to be trained on have",
+            action=f"set frame_length: {length} in the specification",
+        )
 
 
 def with_bits(spec: NetworkSpec, bits: BitsConfig) -> NetworkSpec:

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from bacalhaunet.deploy.c.emitter import emit_c, rename
 from bacalhaunet.deploy.c.streaming import ring_lengths
+from bacalhaunet.deploy.c.tables import build_tables
 from bacalhaunet.deploy.integer.interpreter import quantize_input
 from bacalhaunet.deploy.integer.interpreter import run as interpret
 from bacalhaunet.deploy.integer.lowering import lower_file, lower_model
+from bacalhaunet.deploy.integer.program import Conv
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
 from tests.deploy.c.compiled import HERE, WARNINGS, CompiledModel, need, run
-from tests.deploy.random_networks import random_frames, random_network
+from tests.deploy.random_networks import GraphWriter, random_frames, random_network
 from tests.deploy.reference_networks import reference_network
 
 QEMU = ["qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]
@@ -51,6 +53,44 @@ def test_every_activation_equals_the_interpreter_s(seed, compiler):
     integers = quantize_input(program.quantizer, random_frames(np.random.default_rng(seed), 5, program.frame_length))
     with tempfile.TemporaryDirectory() as folder:
         assert_equal(program, CompiledModel(program, Path(folder), compiler), integers)
+
+
+def test_weights_below_minus_128_are_stored_whole(tmp_path):
+    """A sum of scales 1 and 2 that is not quantized doubles the weights of one of its tensors."""
+    need("gcc")
+    rng = np.random.default_rng(0)
+    writer = GraphWriter(rng, 64)
+    x = writer.quant("frames", 8, 0.02, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 8, 3, bits=8, sparsity=0.0), dead=0.0), 4, scale=0.25)
+    y, _ = writer.activation(writer.norm(writer.conv(x, 8, 1, bits=8, sparsity=0.0), dead=0.0), 4, scale=0.5)
+    weights = writer.constant((rng.integers(-127, 60, (8, 8, 1)) * 0.0078125).astype(np.float32), "weights")
+    writer.channels[weights], writer.lengths[weights] = 8, 0
+    weights = writer.quant(weights, 8, 0.0078125, signed=True)
+    z = writer.node("Conv", [writer.add(x, y), weights], 8, 64, kernel_shape=[1])
+    writer.scale[z] = 2.0
+    z, _ = writer.activation(writer.norm(z, dead=0.0), 6)
+    program = lower_model(writer.model(writer.head(writer.pool(z, 64, 1), 5, 4, 0.0)))
+    lowest = min(int(w.min()) for layer in program.layers if isinstance(layer, Conv) for w in layer.weights)
+    assert lowest < -128
+    integers = quantize_input(program.quantizer, random_frames(rng, 5, program.frame_length))
+    assert_equal(program, CompiledModel(program, tmp_path, "gcc"), integers)
+
+
+def test_rings_beyond_64_kib_have_longer_offsets(tmp_path):
+    need("gcc")
+    rng = np.random.default_rng(1)
+    writer = GraphWriter(rng, 512)
+    x = writer.quant("frames", 8, 0.02, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 150, 3, sparsity=0.5), dead=0.0), 6)
+    for _ in range(6):
+        x, _ = writer.activation(writer.norm(writer.conv(x, 150, 9, dilation=16, groups=150), dead=0.0), 6)
+        x, _ = writer.activation(writer.norm(writer.conv(x, 150, 1, sparsity=0.9), dead=0.0), 6)
+    program = lower_model(writer.model(writer.head(writer.pool(x, writer.lengths[x], 1), 5, 6, 0.0)))
+    assert build_tables(program).memory > 65536
+    integers = quantize_input(program.quantizer, random_frames(rng, 2, program.frame_length))
+    assert_equal(program, CompiledModel(program, tmp_path, "gcc"), integers)
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

@@ -129,6 +129,56 @@ def test_filters_of_one_input_each_read_its_row_as_it_lies(kernels, stride, bits
     assert Kind.GATHER not in {Kind(step["kind"]) for step in model.plan.tables.steps}
 
 
+def network_with_a_sum_that_is_not_quantized(seed, sparsity):
+    """A pointwise layer over two tensors of 8 bits and one scale: rows of both may be put together."""
+    writer = GraphWriter(np.random.default_rng(seed), 100)
+    x = writer.quant("frames", 8, 0.02, signed=True)
+    writer.scale[x] = 1.0
+    x, step = writer.activation(writer.norm(writer.conv(x, 8, 3, bits=8, sparsity=0.0), dead=0.0), 8)
+    y, _ = writer.activation(writer.norm(writer.conv(x, 8, 1, bits=8, sparsity=0.0), dead=0.0), 8, scale=step)
+    x = writer.conv(writer.add(x, y), 8, 1, bits=8, sparsity=sparsity)
+    x, _ = writer.activation(writer.norm(x, dead=0.0), 4)
+    return lower_model(writer.model(writer.head(writer.pool(x, 100, 1), 5, 8, 0.0)))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("sparsity", [0.7, 0.9])
+def test_products_of_two_tensors_that_are_put_together_stay_in_16_bits(kernels, sparsity):
+    program = network_with_a_sum_that_is_not_quantized(0, sparsity)
+    frames = random_frames(np.random.default_rng(0), 20, program.frame_length)
+    assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_tensor_that_is_added_to_itself_counts_twice(kernels):
+    writer = GraphWriter(np.random.default_rng(1), 128)
+    x = writer.quant("frames", 8, 0.02, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 6, 3, sparsity=0.3), dead=0.0), 6, signed=True)
+    x, _ = writer.activation(writer.add(x, x), 5, signed=True)
+    program = lower_model(writer.model(writer.head(writer.pool(x, 128, 1), 5, 6, 0.0)))
+    frames = random_frames(np.random.default_rng(0), 10, program.frame_length)
+    assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+
+
+@needs_extension
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_vector_of_many_channels_that_is_only_rescaled_has_room_for_its_sums(kernels):
+    writer = GraphWriter(np.random.default_rng(2), 100)
+    x = writer.quant("frames", 8, 0.02, signed=True)
+    writer.scale[x] = 1.0
+    x, _ = writer.activation(writer.norm(writer.conv(x, 300, 3, stride=4, sparsity=0.3), dead=0.0), 6)
+    x, _ = writer.activation(writer.pool(x, 25, 1), 5)
+    program = lower_model(writer.model(writer.head(x, 5, 6, 0.3)))
+    frames = random_frames(np.random.default_rng(0), 4, program.frame_length)
+    model = assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+    rounded = [step for step in model.plan.tables.steps if step["kind"] == Kind.ROUND and step["flags"] & 2]
+    assert rounded
+    assert all(model.plan.tables.sums >= step["channels"] for step in rounded)
+
+
 def network_of_blocks(length, density):
     """Pointwise layers whose weights are zero in blocks of four inputs."""
     rng = np.random.default_rng(12)
@@ -199,6 +249,9 @@ def test_samples_that_are_integers_already_give_the_same_logits():
     np.testing.assert_array_equal(engine.logits_of_integers(integers), engine.logits(frames))
     with pytest.raises(ConfigError, match="int8"):
         engine.logits_of_integers(frames)
+    narrow = open_engine("lite", "native")
+    with pytest.raises(ConfigError, match=r"(?s)integers from -65 to 3.*-64 to 63"):
+        narrow.logits_of_integers(np.pad(np.array([-65, 3], np.int8), (0, 2046)).reshape(1, 2, 1024))
 
 
 @needs_extension

@@ -26,6 +26,16 @@ def test_the_recipe_of_a_card_makes_the_same_weights_again(shipped, tmp_path, mo
     assert all(bool((again[name] == value).all()) for name, value in before.items())
 
 
+@pytest.mark.parametrize("name", sorted(shipped_networks()))
+def test_every_command_of_a_shipped_recipe_takes_its_settings(name, tmp_path, monkeypatch, capsys):
+    script = write_recipe(recipe_of_card(name), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = [line for line in script.read_text().splitlines() if line.startswith("bacalhaunet ")]
+    for line in commands:
+        assert main([*shlex.split(line)[1:], *(["--print_config"] if "--config" in line else ["--help"])]) in (0, None)
+    assert len(commands) >= len(recipe_of_card(name))
+
+
 def test_a_network_that_is_start_and_teacher_is_trained_once(tiny_run):
     recipe = recipe_of(tiny_run / "model.safetensors")
     assert [run["command"] for run in recipe] == ["train", "train"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.data.recordings.sample_types import numpy_type
 from bacalhaunet.data.recordings.stores import InMemory, SampleStore
 from bacalhaunet.errors import RecordingError
 
@@ -79,7 +80,7 @@ def recording_of(array: NDArray[Any]) -> Recording:
     """Return an array as a recording, without copying complex64.
 
     Args:
-        array: complex (N,); or real (n, 2, length), ready frames.
+        array: complex (N,); or real (n, 2, length), ready frames; integers have full scale 1, as in files.
 
     Raises:
         RecordingError: If it is empty or of another shape or type.
@@ -89,9 +90,20 @@ def recording_of(array: NDArray[Any]) -> Recording:
         raise RecordingError(f"the array is {array.dtype} {array.shape}", allowed="complex (N,) or real (n, 2, length)")
     if not array.size:
         raise RecordingError("the array is empty", allowed="one sample or more")
-    samples = (array[:, 0] + np.complex64(1j) * array[:, 1]).reshape(-1) if ready else array
+    samples = _samples_of_frames(array) if ready else array
     store = InMemory(np.ascontiguousarray(samples, dtype=np.complex64))
     return Recording(Path("array"), store, frame_length=array.shape[2] if ready else None)
+
+
+def _samples_of_frames(frames: NDArray[Any]) -> NDArray[np.complex64]:
+    """Return ready frames one after the other; integers are brought to full scale 1, as those of files are."""
+    kind = numpy_type(frames.dtype)
+    if frames.dtype.kind in "iu":
+        if kind is None:
+            raise RecordingError(f"the array is {frames.dtype}", allowed="integers of 8, 16 or 32 bits, or floats")
+        return kind.to_complex(np.ascontiguousarray(np.moveaxis(frames, 1, 2)).reshape(-1))
+    whole: NDArray[np.complex64] = (frames[:, 0] + np.complex64(1j) * frames[:, 1]).reshape(-1)
+    return whole
 
 
 _LARGEST = 1e15

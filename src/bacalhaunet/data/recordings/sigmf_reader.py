@@ -119,10 +119,12 @@ def build(
     headers = [_whole(capture, "core:header_bytes", where, 0) for capture in captures]
     extra = sum(headers) + _whole(fields, "core:trailing_bytes", where, 0)
     count = whole_samples(data, place[1] - extra, kind.sample_bytes * channels, kind.name)
-    starts = [_whole(capture, "core:sample_start", where, 0) for capture in captures]
-    if starts != sorted(starts) or any(start >= count for start in starts):
+    before = _whole(fields, "core:offset", where, 0)  # samples of the recording in files before this one
+    starts = [_whole(capture, "core:sample_start", where, before) - before for capture in captures]
+    if starts != sorted(starts) or any(not 0 <= start < count for start in starts):
         raise RecordingError(
-            f"captures start at samples {starts[:8]}, and the data hold {count}",
+            f"captures start at samples {[start + before for start in starts[:8]]}, and the data hold {count}"
+            + (f" from {before} on" if before else ""),
             where=where,
             allowed="ascending core:sample_start inside the data",
             action="the data are truncated, or the metadata belong to another recording",

@@ -19,7 +19,7 @@ from bacalhaunet.outputs import write_text
 
 _TEMPLATES = ("model.h", "model.c", "model_selftest.c")
 _WIDTH = 116
-_BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4}
+_BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint32_t": 4}
 _POINTERS = ("counts", "channels", "taps", "weights", "start", "multiplier", "upper", "lower", "offset", "offset_low",
              "shift")  # fmt: skip
 _SCALARS = ("kind", "requantizer", "output", "groups", "split", "outputs", "kernel", "stride", "dilation", "pad",
@@ -83,12 +83,13 @@ def _template(file: str) -> str:
 
 
 def _types(program: Program, tables: ProgramTables) -> dict[str, str]:
-    """Choose the narrowest types for indices and weights."""
+    """Choose the narrowest types for places in memory, indices and weights."""
     indices = [v for layer in tables.layers for kind, v in layer.arrays.values() if kind == "model_index"]
     weights = [v for layer in tables.layers for kind, v in layer.arrays.values() if kind == "model_weight"]
     largest = max((int(v.max(initial=0)) for v in indices), default=0)
-    heaviest = max((int(v.max(initial=0)) for v in weights), default=0)
+    heaviest = max((max(int(v.max(initial=0)), -int(v.min(initial=0)) - 1) for v in weights), default=0)
     return {
+        "model_place": "uint16_t" if tables.memory < 65536 else "uint32_t",
         "model_index": "uint8_t" if largest < 256 else "uint16_t",
         "model_weight": "int8_t" if heaviest < 128 else "int16_t",
         "model_sample": "int8_t" if program.tensors[program.input].format_low < 0 else "uint8_t",
@@ -106,7 +107,8 @@ def table_bytes(tables: ProgramTables, types: dict[str, str]) -> int:
     arrays = sum(v.size * _BYTES[types.get(kind, kind)] for layer in tables.layers for kind, v in layer.arrays.values())
     sources = max(len(layer.sources) for layer in tables.layers)
     struct = -(-(6 + 2 * sources + 14) // 4) * 4 + 4 * len(_POINTERS)
-    return arrays + struct * len(tables.layers) + 12 * len(tables.tensors)
+    tensor = 12 if types["model_place"] == "uint16_t" else 16
+    return arrays + struct * len(tables.layers) + tensor * len(tables.tensors)
 
 
 def _sizes(program: Program, tables: ProgramTables, types: dict[str, str]) -> str:

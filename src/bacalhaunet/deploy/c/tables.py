@@ -14,6 +14,7 @@ from bacalhaunet.deploy.integer.wide import low_bits
 from bacalhaunet.errors import UnsupportedOperationError
 
 _INT32 = 2**31 - 1
+_MOST_TENSORS, _MOST_COLUMNS = 254, 65535
 
 SIGNED_ZERO = 128
 """The byte that stands for 0 in a tensor of signed values."""
@@ -71,12 +72,24 @@ def build_tables(program: Program) -> ProgramTables:
         zero = SIGNED_ZERO if tensor.format_low < 0 else 0
         tensors.append(TensorTable(name, tensor.length, stored[name], zero, columns[name], offset))
         offset += columns[name] * len(stored[name])
+    _check_sizes(tensors)
     by_name = {table.name: number for number, table in enumerate(tensors)}
     layers = [
         _conv(program, layer, tensors, by_name) if isinstance(layer, Conv) else _pool(program, layer, tensors, by_name)
         for layer in program.layers
     ]
     return ProgramTables(tensors, layers, max(offset, 1))
+
+
+def _check_sizes(tensors: list[TensorTable]) -> None:
+    """Refuse what the fields of the C tables do not hold."""
+    largest = max(max(tensor.columns, len(tensor.stored)) for tensor in tensors)
+    if len(tensors) > _MOST_TENSORS or largest > _MOST_COLUMNS:
+        raise UnsupportedOperationError(
+            f"{len(tensors)} tensors, the largest of {largest} channels or columns in memory",
+            allowed=f"at most {_MOST_TENSORS} tensors, and {_MOST_COLUMNS} channels and columns in memory",
+            action="run it with engine='native' or 'onnxruntime', or make the network smaller",
+        )
 
 
 def _pool(program: Program, layer: MaxPool, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:

@@ -129,12 +129,16 @@ class Builder:
         acc: tuple[IntArray, IntArray],
     ) -> None:
         pending = parts.pending
+        merged: dict[str, tuple[int, IntArray]] = {}  # a tensor that is added twice is read once, with both weights
+        for source, group, weights in zip(pending.sources, parts.group_of, parts.weights, strict=True):
+            before = merged.get(source)
+            merged[source] = (group, weights if before is None else before[1] + weights)
         self.layers.append(
             Conv(
                 name=pending.name,
-                sources=pending.sources,
-                group_of=tuple(parts.group_of),
-                weights=tuple(parts.weights),
+                sources=tuple(merged),
+                group_of=tuple(group for group, _ in merged.values()),
+                weights=tuple(weights for _, weights in merged.values()),
                 groups=pending.groups,
                 stride=pending.stride,
                 dilation=pending.dilation,

@@ -50,6 +50,7 @@ def _check(program: Program) -> None:
         sources = layer.sources if isinstance(layer, Conv) else (layer.source,)
         require(sources and set(sources) <= written, f"{layer.name}: reads what is not written yet")
         require(layer.output not in written, f"{layer.name}: writes {layer.output!r} again")
+        require(len(set(sources)) == len(sources), f"{layer.name}: reads a tensor twice")
         if isinstance(layer, Conv):
             _check_conv(layer, program.tensors, last=layer is last)
         else:

@@ -56,12 +56,12 @@ def largest_byte(program: Program, placed: dict[str, Rows], name: str) -> int:
 def largest_factor(program: Program, placed: dict[str, Rows], layer: Conv, channel: int) -> int:
     """Return the largest factor of a channel's weights with which no two products leave 16 bits; 0 if none."""
     factor = 127
-    for name, weights in zip(layer.sources, layer.weights, strict=True):
-        heaviest = np.sort(np.abs(weights[channel]).ravel())[-2:]
-        if heaviest.any():
-            two = largest_byte(program, placed, name) * int(heaviest.sum())
-            factor = min(factor, 127 // int(heaviest[-1]), 32767 // two)
-    return factor
+    products: dict[int, list[int]] = defaultdict(list)  # of each sum: rows of all its sources may be put together
+    for name, group, weights in zip(layer.sources, layer.group_of, layer.weights, strict=True):
+        heaviest = np.sort(np.abs(weights[channel]).ravel())[-2:].tolist()
+        products[group] += [largest_byte(program, placed, name) * weight for weight in heaviest]
+        factor = min(factor, 127 // max(heaviest[-1], 1))
+    return min(factor, *(32767 // max(sum(sorted(found)[-2:]), 1) for found in products.values()))
 
 
 def split_taps(taps: list[Tap], largest: int, start: int) -> int | None:

@@ -170,6 +170,7 @@ def round_numbers(
     form = linear_form(layer, channels)
     if form is None:
         return False
+    tables.sums = max(tables.sums, layer.accumulators * len(channels))
     form = _of_codes(form, layer, channels, program.tensors[layer.output].low[channels], source)
     narrow = _fits_32_bits(form, layer, channels, source)
     extra = len(tables.numbers)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.figures.sample_spread import QUANTILES, sample_spread
 from bacalhaunet.report.reproduction.jobs import Jobs
+from bacalhaunet.report.reproduction.needs import require_cells
 from bacalhaunet.report.reproduction.network_table import Result
 
 SNRS_DB = (30, -20)
@@ -59,12 +61,14 @@ def spread_of(samples: NDArray[np.float32]) -> Spread:
 
 def figure_2(jobs: Jobs) -> tuple[Result, str]:
     """Look at the samples of every class at +30 and -20 dB."""
-    names = jobs.frames.names
+    labels = jobs.frames.labels
+    if jobs.setting.data is not None:
+        require_cells(jobs.setting.data, labels, SNRS_DB)
     found = {
-        snr: {name: spread_of(jobs.frames.cell(label, snr).cpu().numpy()) for label, name in enumerate(names)}
+        snr: {NAMES[label]: spread_of(jobs.frames.cell(label, snr).cpu().numpy()) for label in labels}
         for snr in SNRS_DB
     }
-    count = len(jobs.frames.cell(0, SNRS_DB[0]))
+    count = len(jobs.frames.cell(labels[0], SNRS_DB[0]))
     protocol = {
         "budget": jobs.setting.budget.name,
         "data": jobs.frames.description,

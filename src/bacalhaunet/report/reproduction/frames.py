@@ -40,9 +40,9 @@ class Frames:
         return None if self.setting.data is None else RadioMLFile(self.setting.data)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Class names by label."""
-        return NAMES if self.file is None else tuple(self.file.names)
+    def labels(self) -> tuple[int, ...]:
+        """Numbers of the classes there are frames of, in ascending order."""
+        return tuple(range(len(NAMES))) if self.file is None else tuple(sorted(self.file.layout.labels))
 
     @property
     def description(self) -> str:

@@ -21,6 +21,7 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.reproduction.frames import Frames
 from bacalhaunet.report.reproduction.naming import Judge, accuracy_on, judge_of
 from bacalhaunet.report.reproduction.stages import Facts, Stages
@@ -214,7 +215,7 @@ class Jobs:
         path = folder / "model.safetensors"
         if validation is None:
             validation = accuracy_on(network, self.frames.validation)
-        save_model(path, network, spec, self.frames.names, {"frames_seen": seen, "validation_accuracy": validation})
+        save_model(path, network, spec, NAMES, {"frames_seen": seen, "validation_accuracy": validation})
         model = str(path.relative_to(self.folder))
         return {"trained": asdict(Trained(model, validation, seen, cost_of(path).score, density(network)))}
 

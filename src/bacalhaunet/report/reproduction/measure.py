@@ -14,6 +14,7 @@ from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
 from bacalhaunet.classify.evaluation import evaluate, predict
 from bacalhaunet.classify.evaluation_data import Selection, batches
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.layout import Indices
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.split import radioml_split
 from bacalhaunet.deploy.parity import check_parity
@@ -22,9 +23,13 @@ from bacalhaunet.errors import UnsupportedOperationError
 from bacalhaunet.models.onnx_files import read_onnx
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.outputs import write_text
+from bacalhaunet.radio.modulations import NAMES
 
 SHOWN_SNRS_DB = (-4, 4, 30)
 """SNR labels whose confusions the report shows; those the baseline's were published at."""
+
+_LOGITS_COMPARED = 256
+"""Frames whose logits are compared, not the class alone."""
 
 EVALUATION_FILE, COST_FILE = "evaluation.json", "cost.json"
 
@@ -36,7 +41,7 @@ def measure(model: Path, data: Path, folder: Path) -> dict[str, Any]:
         ``accuracy``, ``interval``, ``frames`` and ``score``.
     """
     with RadioMLFile(data) as file:
-        result = evaluate(open_engine(model), batches(file, Selection("test").indices(file)), file.names)
+        result = evaluate(open_engine(model), batches(file, Selection("test").indices(file)), NAMES)
     cost = cost_of(model)
     shown = {str(snr): result.confusion_at(snr).tolist() for snr in SHOWN_SNRS_DB if snr in result.snrs_db}
     write_text(folder / EVALUATION_FILE, json.dumps({**result.to_dict(), "confusion_by_snr": shown}))
@@ -52,12 +57,19 @@ def measure(model: Path, data: Path, folder: Path) -> dict[str, Any]:
 def sample_frames(data: Path, count: int) -> NDArray[np.float32]:
     """Return frames of the validation part, spread over all modulations and SNRs, float32 (count, 2, 1024).
 
-    If the part has fewer, training frames follow.
+    If the part has fewer, training frames, spread alike, fill up.
     """
     with RadioMLFile(data) as file:
         split = radioml_split(file.layout)
-        numbers = np.concatenate([split.validation, split.train])[:count]
+        first = _spread(split.validation, count)
+        numbers = np.concatenate([first, _spread(split.train, count - len(first))])
         return file.read(np.sort(numbers)).frames
+
+
+def _spread(numbers: Indices, count: int) -> Indices:
+    """Return ``count`` of the numbers, or all if there are fewer, as far from each other as can be."""
+    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
+    return numbers[places.round().astype(np.int64)]
 
 
 def compare_engines(model: Path, exports: dict[str, Path], frames: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
@@ -76,9 +88,10 @@ def compare_engines(model: Path, exports: dict[str, Path], frames: NDArray[np.fl
     """
     expected = predict(open_engine(model, "torch"), frames)
     network = load_model(model).network
+    few = frames[_spread(np.arange(len(frames)), _LOGITS_COMPARED)]
     for format_, path in exports.items():
         found = predict(open_engine(path, "onnxruntime"), frames)
-        parity = check_parity(network, read_onnx(path), frames[:256], str(path))
+        parity = check_parity(network, read_onnx(path), few, str(path))
         ties = f"; {len(parity.ties)} of {parity.frames} frames differ by a rounding tie" if parity.ties else ""
         yield _record(f"onnxruntime on {format_.upper()}", expected, found, f"logits compared too{ties}")
     for name in sorted(set(ENGINES) - {"torch", "onnxruntime"}):

@@ -30,6 +30,7 @@ from bacalhaunet.report.reproduction.measure import (
     measure,
     sample_frames,
 )
+from bacalhaunet.report.reproduction.needs import require_cells
 from bacalhaunet.report.reproduction.stages import Facts, Stages
 from bacalhaunet.report.run_record import CurveRecord, ParityRecord, RunRecord, StepRecord
 from bacalhaunet.training.config import BitsConfig, DataConfig, OptimizerConfig, TrainConfig
@@ -100,6 +101,8 @@ class Road:
         """Do every stage that is not done and return the path of the report."""
         if self.config.data is None:
             self.stages.run("data", "making a twin file", self._make_data)
+        else:
+            require_cells(self.config.data, [by_name(RECORDED).label], [RECORDED_SNR_DB])
         self._train()
         self._prune()
         final = self.folder / "stages" / "prune" / f"step-{len(self.config.steps)}" / "model.safetensors"
@@ -200,6 +203,8 @@ class Road:
         command = ["bacalhaunet", "reproduce", "--budget", self.config.budget.name]
         if self.config.data is not None:
             command += ["--data", str(self.config.data)]
+        if self.config.training.seed != 1:
+            command += ["--seed", str(self.config.training.seed)]
         train_facts = self.measured[0][1]
         RunRecord(
             name=f"reproduce-{self.config.budget.name}",

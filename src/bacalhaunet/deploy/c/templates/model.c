@@ -15,7 +15,7 @@ typedef struct {
     int32_t length;    /* columns of a frame */
     uint16_t channels; /* bytes of a column */
     uint16_t columns;  /* columns of the ring */
-    uint16_t offset;   /* of the ring in the state's memory */
+    model_place offset; /* of the ring in the state's memory */
     uint8_t zero;      /* the byte that stands for 0 */
 } model_tensor;
 

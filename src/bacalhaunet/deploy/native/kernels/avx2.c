@@ -148,8 +148,8 @@ OP round_double(vec sum, double scale, double bias)
 OP quantize_lanes(const input_quantizer *q, const float *from)
 {
     __m256 x = _mm256_loadu_ps(from), scale = _mm256_set1_ps(q->scale);
-    if (q->clipped)
-        x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(q->clip_low)), _mm256_set1_ps(q->clip_high));
+    if (q->clipped) /* in this order they pass on what is no number, for the range to make it the lowest level */
+        x = _mm256_min_ps(_mm256_set1_ps(q->clip_high), _mm256_max_ps(_mm256_set1_ps(q->clip_low), x));
     if (q->exact_reciprocal) {
         __m256 low = _mm256_mul_ps(x, _mm256_set1_ps(q->reciprocal_low));
         x = _mm256_fmadd_ps(x, _mm256_set1_ps(q->reciprocal), low);

@@ -154,8 +154,8 @@ OP round_double(vec sum, double scale, double bias)
 OP quantize_lanes(const input_quantizer *q, const float *from)
 {
     __m512 x = _mm512_loadu_ps(from), scale = _mm512_set1_ps(q->scale);
-    if (q->clipped)
-        x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(q->clip_low)), _mm512_set1_ps(q->clip_high));
+    if (q->clipped) /* in this order they pass on what is no number, for the range to make it the lowest level */
+        x = _mm512_min_ps(_mm512_set1_ps(q->clip_high), _mm512_max_ps(_mm512_set1_ps(q->clip_low), x));
     if (q->exact_reciprocal) {
         __m512 low = _mm512_mul_ps(x, _mm512_set1_ps(q->reciprocal_low));
         x = _mm512_fmadd_ps(x, _mm512_set1_ps(q->reciprocal), low);
