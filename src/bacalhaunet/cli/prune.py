@@ -17,6 +17,8 @@ example: the three steps of the BacalhauNet report
   bacalhaunet prune --network runs/six-bits/model.safetensors --epochs 5 --output runs/pruned
 two steps of your own, each weight_decay:min_abs_weight
   bacalhaunet prune --network runs/six-bits/model.safetensors --steps '["5e-5:0.1", "5e-5:0.2"]' --output runs/own
+the report's steps, to scores of your own
+  bacalhaunet prune --network runs/six-bits/model.safetensors --scores '[0.046, 0.033, 0.0235]' --output runs/to-scores
 A step sets every weight below min_abs_weight to zero and fine-tunes the rest; zeros stay zero.
 Killed or interrupted, the same command goes on where it stopped."""
 
@@ -39,6 +41,12 @@ def build(parser: ArgumentParser) -> None:
         help="root mean square that the weights of each normalized layer are brought to before every step; the network "
         "computes the same, and thresholds mean the same in every layer (default: leave them)",
     )
+    parser.add_argument(
+        "--scores",
+        type=list[float] | None,
+        help="score that each step is to reach: min_abs_weight is then measured in a unit of each filter's own, chosen "
+        "so that weights at the threshold cost the same loss for their score (default: in weights as they are)",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 
 
@@ -47,9 +55,9 @@ def run(arguments: Namespace) -> None:
     values = arguments.clone()
     output, steps = Path(values.pop("output")), [_step(told) for told in values.pop("steps")]
     values.pop("config", None)
-    weight_rms = values.pop("weight_rms")
+    weight_rms, scores = values.pop("weight_rms"), values.pop("scores")
     config = instantiate(values)
-    for number, pruned in enumerate(prune(config, steps, output, weight_rms=weight_rms), 1):
+    for number, pruned in enumerate(prune(config, steps, output, weight_rms=weight_rms, scores=scores), 1):
         print(
             f"step {number}: {pruned.model}: density {100 * pruned.density:.1f} %, "
             f"validation accuracy {100 * pruned.result.validation_accuracy:.2f} %"

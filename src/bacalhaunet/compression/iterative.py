@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 from torch import nn
 
-from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
+from bacalhaunet.compression.filter_units import masks_in_units, squared_gradients
+from bacalhaunet.compression.pruning import KeepZeros, Masks, apply_masks, density, magnitude_masks
 from bacalhaunet.compression.weight_scale import rescale_weights
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
@@ -47,7 +49,13 @@ REPORT_STEPS: tuple[PruneStep, ...] = (PruneStep(5e-5, 0.15), PruneStep(1e-4, 0.
 
 
 def prune_step(
-    network: nn.Module, step: PruneStep, data: TrainingData, config: TrainConfig, folder: Path, title: str = "pruning"
+    network: nn.Module,
+    step: PruneStep,
+    data: TrainingData,
+    config: TrainConfig,
+    folder: Path,
+    title: str = "pruning",
+    masks: Masks | None = None,
 ) -> FitResult:
     """Prune ``network`` in place by ``step`` and fine-tune it, resuming from ``folder`` if a checkpoint lies there.
 
@@ -58,11 +66,12 @@ def prune_step(
         config: Settings of the fine-tuning; its weight decay is replaced by the step's.
         folder: Where checkpoints, logs and the curve go.
         title: Start of the progress lines.
+        masks: Where weights may be non-zero; None for those of epsilon or more.
 
     Returns:
         What the fine-tuning gave; the network holds the weights with the best validation accuracy.
     """
-    masks = magnitude_masks(network, step.min_abs_weight)
+    masks = magnitude_masks(network, step.min_abs_weight) if masks is None else masks
     apply_masks(network, masks)
     return fit(
         network,
@@ -97,6 +106,7 @@ def prune(
     folder: Path,
     *,
     weight_rms: float | None = None,
+    scores: Sequence[float] | None = None,
     data: TrainingData | None = None,
 ) -> Iterator[PrunedRun]:
     """Prune the network ``config`` names by one step after another, and yield what each left.
@@ -110,22 +120,21 @@ def prune(
         folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
         weight_rms: What ``rescale_weights`` brings each layer to before every step, so that epsilon means the same for
             every network and layer; None leaves them.
+        scores: The score each step is to reach: epsilon is measured in each filter's own unit, see
+            ``filter_units.masks_in_units``; None measures it in weights as they are.
         data: Frames, if they are open already; else those ``config`` names.
 
     Raises:
-        ConfigError: If there is no step, ``weight_rms`` is not above 0, the folder was begun with other settings, or a
-            step removes a whole layer.
+        ConfigError: If there is no step, ``weight_rms`` is not above 0, ``scores`` do not fall step by step, the folder
+            was begun with other settings, or a step removes a whole layer.
     """
-    if not steps:
-        raise ConfigError(
-            "there is no pruning step", allowed="one or more", action="leave --steps out for the report's"
-        )
-    if weight_rms is not None and not weight_rms > 0:
-        raise ConfigError(f"weight_rms is {weight_rms}", allowed="above 0, or null to leave the weights")
+    _check(steps, weight_rms, scores)
     settings = resolved(config)
     own: dict[str, object] = {"steps": [asdict(step) for step in steps]}
     if weight_rms is not None:
         own["weight_rms"] = weight_rms
+    if scores is not None:
+        own["scores"] = list(scores)
     claim_folder(folder, settings + yaml.safe_dump(own))
     data = data or training_data(config)
     stages = earlier_stages(config.network)
@@ -139,9 +148,13 @@ def prune(
             continue
         if weight_rms is not None:
             rescale_weights(network, weight_rms)
-        result = prune_step(network, step, data, config, step_folder, f"pruning step {number} of {len(steps)}")
+        masks, told_too = None, {"weight_rms": weight_rms} if weight_rms is not None else {}
+        if scores is not None:
+            masks = masks_in_units(network, spec, squared_gradients(network, spec, data), scores[number - 1])
+            told_too["score"] = scores[number - 1]
+        title = f"pruning step {number} of {len(steps)}"
+        result = prune_step(network, step, data, config, step_folder, title, masks)
         accuracy, curve = result.validation_accuracy, result.curve
-        told_too = {"weight_rms": weight_rms} if weight_rms is not None else {}
         stages.append(
             stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **told_too)
         )
@@ -157,3 +170,20 @@ def prune(
         yield PrunedRun(model, density(network), result)
         # The next step starts from the saved weights, so that a resumed run starts from the very same.
         network = load_model(model).network
+
+
+def _check(steps: Sequence[PruneStep], weight_rms: float | None, scores: Sequence[float] | None) -> None:
+    if not steps:
+        raise ConfigError(
+            "there is no pruning step", allowed="one or more", action="leave --steps out for the report's"
+        )
+    if weight_rms is not None and not weight_rms > 0:
+        raise ConfigError(f"weight_rms is {weight_rms}", allowed="above 0, or null to leave the weights")
+    if scores is None:
+        return
+    falling = all(after < before for before, after in pairwise(scores))
+    if len(scores) != len(steps) or not falling or not scores[-1] > 0 or weight_rms is not None:
+        raise ConfigError(
+            f"scores are {list(scores)} for {len(steps)} steps, weight_rms is {weight_rms}",
+            allowed="one score above 0 a step, each lower than the one before, and no weight_rms",
+        )

@@ -1,0 +1,77 @@
+"""The unit in which a pruning threshold is measured, for every filter its own, so that a step reaches a given score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.compression.budget import masks_for_score
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.training.run_data import TrainingData
+
+BATCHES = 64
+"""Training batches that the mean squared gradients are taken over."""
+
+
+def squared_gradients(
+    network: nn.Module, spec: NetworkSpec, data: TrainingData, batches: int = BATCHES
+) -> dict[str, Tensor]:
+    """Return the mean squared gradient of each weight over the run's first training batches, by layer.
+
+    The loss is the cross entropy of a batch, in training mode; the network stays as it was.
+    """
+    copy = deepcopy(network).train()
+    layers = _layers(copy, spec)
+    squares = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+    for number in range(batches):
+        batch = data.source.batch(number)
+        copy.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(copy(batch.frames), batch.labels).backward()
+        for name, layer in layers.items():
+            squares[name] += layer.weight.grad.square() / batches
+    return squares
+
+
+def masks_in_units(
+    network: nn.Module, spec: NetworkSpec, squares: Mapping[str, Tensor], target: float
+) -> dict[str, Tensor]:
+    r"""Mask ``|w| >= epsilon u`` for each prunable weight, with the units u in which the score becomes ``target``.
+
+        u = k sqrt(price / mean(g^2))
+
+    price is what one weight of the layer adds to the score, the mean goes over those weights of an output channel that
+    are not zero yet, and k is one number for the whole network. BatchNorm follows every convolution, and ReLU and one
+    dense layer the last: a filter's weights may have any length, and what epsilon means is decided by the unit they are
+    measured in. In these units a weight at the threshold costs the same loss, to first order, for the same score in
+    every filter; epsilon and k are one factor, so k is found for the score instead of being given.
+
+    Args:
+        network: A trained network; it is not changed.
+        spec: Its specification.
+        squares: What ``squared_gradients`` returned.
+        target: The score; what is kept costs at most that.
+
+    Returns:
+        By parameter name, True where the weight may be non-zero; weights that are zero stay so.
+
+    Raises:
+        ConfigError: If one weight a layer costs more than the target.
+    """
+    weights = {name: layer.weight.detach() for name, layer in _layers(network, spec).items()}
+    worth = {name: weight.square() * _filter_mean(squares[name], weight != 0) for name, weight in weights.items()}
+    chosen = masks_for_score(spec, worth, target)
+    return {f"{name}.weight": mask & (weights[name] != 0) for name, mask in chosen.items()}
+
+
+def _layers(network: nn.Module, spec: NetworkSpec) -> dict[str, Any]:
+    return {layer.name: network.get_submodule(layer.name) for layer in spec.layers()}
+
+
+def _filter_mean(squares: Tensor, kept: Tensor) -> Tensor:
+    """Return the mean over the kept weights of each output channel, shaped to multiply the weight."""
+    total = (squares * kept).flatten(1).sum(1) / kept.flatten(1).sum(1).clamp_min(1)
+    return total.reshape(-1, *[1] * (squares.dim() - 1))
