@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from bacalhaunet.compression.pruning import KeepZeros, Masks, apply_masks, densi
 from bacalhaunet.compression.weight_scale import rescale_weights
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.history import earlier_stages, history_of, stage, told
@@ -146,20 +147,18 @@ def prune(
             stages, network = list(history_of(model)), load_model(model).network
             yield PrunedRun(model, density(network), before)
             continue
+        masks, how = None, {}
         if weight_rms is not None:
             rescale_weights(network, weight_rms)
-        masks, told_too = None, {"weight_rms": weight_rms} if weight_rms is not None else {}
+            how = {"weight_rms": weight_rms}
         if scores is not None:
             masks = masks_in_units(network, spec, squared_gradients(network, spec, data), scores[number - 1])
-            told_too["score"] = scores[number - 1]
+            how = {"score": scores[number - 1]}
         title = f"pruning step {number} of {len(steps)}"
         result = prune_step(network, step, data, config, step_folder, title, masks)
-        accuracy, curve = result.validation_accuracy, result.curve
-        stages.append(
-            stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **told_too)
-        )
+        stages.append(_stage(settings, spec, result, step, how))
         metrics = {
-            "validation_accuracy": accuracy,
+            "validation_accuracy": result.validation_accuracy,
             "validation_frames": sum(len(batch.labels) for batch in data.validation),
             **told(stages),
             "weight_decay": step.weight_decay,
@@ -170,6 +169,14 @@ def prune(
         yield PrunedRun(model, density(network), result)
         # The next step starts from the saved weights, so that a resumed run starts from the very same.
         network = load_model(model).network
+
+
+def _stage(
+    settings: str, spec: NetworkSpec, result: FitResult, step: PruneStep, how: Mapping[str, float]
+) -> dict[str, object]:
+    """Describe one step for the history of the saved model."""
+    accuracy, curve = result.validation_accuracy, result.curve
+    return stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **how)
 
 
 def _check(steps: Sequence[PruneStep], weight_rms: float | None, scores: Sequence[float] | None) -> None:
