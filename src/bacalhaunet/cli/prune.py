@@ -17,7 +17,7 @@ example: the three steps of the BacalhauNet report
   bacalhaunet prune --network runs/six-bits/model.safetensors --epochs 5 --output runs/pruned
 two steps of your own, each weight_decay:min_abs_weight
   bacalhaunet prune --network runs/six-bits/model.safetensors --steps '["5e-5:0.1", "5e-5:0.2"]' --output runs/own
-the report's steps, to scores of your own
+the report's weight decays, to scores of your own instead of its thresholds
   bacalhaunet prune --network runs/six-bits/model.safetensors --scores '[0.046, 0.033, 0.0235]' --output runs/to-scores
 A step sets every weight below min_abs_weight to zero and fine-tunes the rest; zeros stay zero.
 Killed or interrupted, the same command goes on where it stopped."""
@@ -44,8 +44,8 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scores",
         type=list[float] | None,
-        help="score that each step is to reach: min_abs_weight is then measured in a unit of each filter's own, chosen "
-        "so that weights at the threshold cost the same loss for their score (default: in weights as they are)",
+        help="score that each step is to reach, instead of min_abs_weight, which then decides nothing: every filter gets the "
+        "threshold at which a weight costs the same loss for its score (default: prune by min_abs_weight)",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from torch import nn
 
-from bacalhaunet.compression.filter_units import masks_in_units, squared_gradients
+from bacalhaunet.compression.filter_thresholds import masks_by_filter, squared_gradients
 from bacalhaunet.compression.pruning import KeepZeros, Masks, apply_masks, density, magnitude_masks
 from bacalhaunet.compression.weight_scale import rescale_weights
 from bacalhaunet.errors import ConfigError
@@ -121,8 +121,8 @@ def prune(
         folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
         weight_rms: What ``rescale_weights`` brings each layer to before every step, so that epsilon means the same for
             every network and layer; None leaves them.
-        scores: The score each step is to reach: epsilon is measured in each filter's own unit, see
-            ``filter_units.masks_in_units``; None measures it in weights as they are.
+        scores: The score each step is to reach, by the thresholds of ``filter_thresholds.masks_by_filter``; epsilon is then
+            kept on record and decides nothing. None prunes by epsilon.
         data: Frames, if they are open already; else those ``config`` names.
 
     Raises:
@@ -152,7 +152,7 @@ def prune(
             rescale_weights(network, weight_rms)
             how = {"weight_rms": weight_rms}
         if scores is not None:
-            masks = masks_in_units(network, spec, squared_gradients(network, spec, data), scores[number - 1])
+            masks = masks_by_filter(network, spec, squared_gradients(network, spec, data), scores[number - 1])
             how = {"score": scores[number - 1]}
         title = f"pruning step {number} of {len(steps)}"
         result = prune_step(network, step, data, config, step_folder, title, masks)

@@ -1,4 +1,4 @@
-"""The unit in which a pruning threshold is measured, for every filter its own, so that a step reaches a given score."""
+"""Magnitude pruning to a score: a threshold for every filter, from what its weights cost and what depends on them."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def squared_gradients(
     The loss is the cross entropy of a batch, in training mode; the network stays as it was.
     """
     copy = deepcopy(network).train()
-    layers = _layers(copy, spec)
+    layers, device = _layers(copy, spec), next(copy.parameters()).device
     squares = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
     for number in range(batches):
         batch = data.source.batch(number)
         copy.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(copy(batch.frames), batch.labels).backward()
+        frames, labels = batch.frames.to(device), batch.labels.to(device)  # made on a GPU where there is one
+        nn.functional.cross_entropy(copy(frames), labels).backward()
         for name, layer in layers.items():
             squares[name] += layer.weight.grad.square() / batches
     return squares
 
 
-def masks_in_units(
+def masks_by_filter(
     network: nn.Module, spec: NetworkSpec, squares: Mapping[str, Tensor], target: float
 ) -> dict[str, Tensor]:
-    r"""Mask ``|w| >= epsilon u`` for each prunable weight, with the units u in which the score becomes ``target``.
+    r"""Mask ``|w| >= t`` for each prunable weight, with the thresholds t at which the score becomes ``target``.
 
-        u = k sqrt(price / mean(g^2))
+        t = k sqrt(price / mean(g^2))
 
     price is what one weight of the layer adds to the score, the mean goes over those weights of an output channel that
-    are not zero yet, and k is one number for the whole network. BatchNorm follows every convolution, and ReLU and one
-    dense layer the last: a filter's weights may have any length, and what epsilon means is decided by the unit they are
-    measured in. In these units a weight at the threshold costs the same loss, to first order, for the same score in
-    every filter; epsilon and k are one factor, so k is found for the score instead of being given.
+    are not zero yet, and k, one number for the whole network, is found for the score. A weight at the threshold costs
+    the same loss, to first order, for the same score in every filter. Where a normalization follows, a filter's weights may
+    have any length without another function, and t follows it.
 
     Args:
         network: A trained network; it is not changed.

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.compression.budget import charged_score, marginal_scores
-from bacalhaunet.compression.filter_units import masks_in_units, squared_gradients
+from bacalhaunet.compression.filter_thresholds import masks_by_filter, squared_gradients
 from bacalhaunet.compression.iterative import PruneStep, prune
 from bacalhaunet.compression.weight_scale import normalized_layers, rescale_weights
 from bacalhaunet.errors import ConfigError
@@ -19,7 +19,7 @@ FLOAT = SPEC.quantized(None, None, sum_bits=None)
 
 def chosen(network, share, spec=SPEC):
     whole = sum(price * network.get_submodule(name).weight.numel() for name, price in marginal_scores(spec).items())
-    return masks_in_units(network, spec, squared_gradients(network, spec, data(), batches=4), share * whole)
+    return masks_by_filter(network, spec, squared_gradients(network, spec, data(), batches=4), share * whole)
 
 
 def by_layer(masks):
