@@ -44,8 +44,8 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scores",
         type=list[float] | None,
-        help="score that each step is to reach, instead of min_abs_weight, which then decides nothing: every filter gets the "
-        "threshold at which a weight costs the same loss for its score (default: prune by min_abs_weight)",
+        help="score that each step is to reach, instead of min_abs_weight, which then decides nothing: every filter "
+        "gets the threshold at which a weight costs the same loss for its score (default: prune by min_abs_weight)",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 

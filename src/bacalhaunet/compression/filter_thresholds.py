@@ -46,8 +46,8 @@ def masks_by_filter(
 
     price is what one weight of the layer adds to the score, the mean goes over those weights of an output channel that
     are not zero yet, and k, one number for the whole network, is found for the score. A weight at the threshold costs
-    the same loss, to first order, for the same score in every filter. Where a normalization follows, a filter's weights may
-    have any length without another function, and t follows it.
+    the same loss, to first order, for the same score in every filter. Where a normalization follows, a filter's
+    weights may have any length without another function, and t follows it.
 
     Args:
         network: A trained network; it is not changed.

@@ -121,8 +121,8 @@ def prune(
         folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
         weight_rms: What ``rescale_weights`` brings each layer to before every step, so that epsilon means the same for
             every network and layer; None leaves them.
-        scores: The score each step is to reach, by the thresholds of ``filter_thresholds.masks_by_filter``; epsilon is then
-            kept on record and decides nothing. None prunes by epsilon.
+        scores: The score each step is to reach, by the thresholds of ``filter_thresholds.masks_by_filter``; epsilon is
+            then kept on record and decides nothing. None prunes by epsilon.
         data: Frames, if they are open already; else those ``config`` names.
 
     Raises:
