@@ -45,7 +45,7 @@ def test_jobs_that_differ_in_anything_have_different_names():
         replace(job, weight_decay=1e-4),
         replace(job, min_abs_weight=0.0),
         replace(job, scale_penalty=1e-4),
-        replace(job, tune=True),
+        replace(job, kind="tune"),
     ]
     assert len({job.name, *(other.name for other in others)}) == 7
     assert Job("small", SMALL).name == job.name
@@ -120,15 +120,25 @@ def test_rounding_keeps_weights_and_sets_thresholds_without_training(jobs, train
 
 def test_pruning_starts_from_a_network_keeps_zeros_and_counts_its_frames(jobs):
     start = jobs.train(Job("six-bits", SIX_BITS))
-    pruned = jobs.train(Job("pruned", SIX_BITS, start.model, 5e-5, 0.1, tune=True))
+    pruned = jobs.train(Job("pruned", SIX_BITS, start.model, 5e-5, 0.1, kind="tune"))
     assert pruned.density < 1
     assert pruned.score < start.score
     assert pruned.frames_seen == start.frames_seen + 256
 
 
+def test_bits_go_on_from_a_float_network_on_frames_of_their_own(jobs):
+    start = jobs.train(Job("float", SMALL, kind="float"))
+    further = [Job("float-on", SMALL, start.model, kind="bits"), Job("six-on", SIX_BITS, start.model, kind="bits")]
+    for job, trained in zip(further, map(jobs.train, further), strict=True):
+        assert load_model(jobs.folder / trained.model).spec == job.spec
+        assert (start.frames_seen, trained.frames_seen) == (384, 384 + 192)
+    seeds = {jobs._config(job).seed for job in further}
+    assert seeds == {jobs._config(Job("float", SMALL, kind="float")).seed + 1}
+
+
 def test_an_epsilon_that_removes_a_layer_is_no_network_rather_than_the_end(jobs):
     start = jobs.train(Job("six-bits", SIX_BITS))
-    assert try_train(jobs, Job("pruned", SIX_BITS, start.model, 5e-5, 1e3, tune=True)) is None
+    assert try_train(jobs, Job("pruned", SIX_BITS, start.model, 5e-5, 1e3, kind="tune")) is None
 
 
 def test_slimming_leaves_fewer_channels_that_can_be_tuned(jobs):
@@ -136,7 +146,7 @@ def test_slimming_leaves_fewer_channels_that_can_be_tuned(jobs):
     narrow = jobs.slimmed("narrow", wide, 0.5)
     spec = load_model(jobs.folder / narrow.model).spec
     assert sum(block.channels for block in spec.blocks) == 8
-    tuned = jobs.train(Job("tuned", spec, narrow.model, tune=True))
+    tuned = jobs.train(Job("tuned", spec, narrow.model, kind="tune"))
     assert tuned.score < wide.score
 
 

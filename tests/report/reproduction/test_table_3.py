@@ -1,6 +1,7 @@
 """Table 3: trained with bits beside rounded after training."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 from bacalhaunet.report import published
 from bacalhaunet.report.reproduction.table_3 import quantized_bacalhaunet, six_bit_job, table_3
@@ -28,13 +29,22 @@ def test_scores_fall_with_the_bits_and_residual_sums_are_quantized():
     assert [spec.input.bits for spec in specs] == [8] * 4
 
 
-def test_the_six_bit_network_is_the_one_figure_5_starts_from(made_up):
+def test_the_trainings_go_on_from_one_float_network_and_differ_in_bits_alone(made_up):
     jobs = made_up(accuracy)
-    table_3(jobs)
+    result, _ = table_3(jobs)
+    first, *others = jobs.trained
+    assert (first.spec.is_float, first.start, first.kind) == (True, None, "float")
+    start = f"stages/{first.name}/model.safetensors"
+    assert {(job.weight_decay, job.kind, job.start) for job in others} == {(1e-4, "bits", start)}
+    assert [job.spec.is_float for job in others] == [True, False, False, False, False]
+    assert result.protocol["frames of each training"].startswith("576, ")
+    assert six_bit_job() not in jobs.trained
+
+
+def test_where_each_is_trained_from_scratch_the_six_bit_network_is_the_one_figure_5_starts_from(made_up):
+    jobs = made_up(accuracy)
+    jobs.setting = replace(jobs.setting, budget=replace(jobs.setting.budget, float_frames=0, bits_frames=0))
+    result, _ = table_3(jobs)
     assert six_bit_job() in jobs.trained
-
-
-def test_the_trainings_differ_in_bits_alone(made_up):
-    jobs = made_up(accuracy)
-    table_3(jobs)
-    assert {(job.weight_decay, job.tune, job.start) for job in jobs.trained} == {(1e-4, False, None)}
+    assert {(job.weight_decay, job.kind, job.start) for job in jobs.trained} == {(1e-4, "scratch", None)}
+    assert result.rows[3].note == "the network figure 5 starts from"

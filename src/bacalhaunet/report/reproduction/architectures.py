@@ -21,7 +21,7 @@ def initial_experiments(jobs: Jobs) -> tuple[Result, str]:
     }
     labels = ("mobilenetv3-float", "mobilenetv3-8-bits", "first-experiment")
     pairs = zip(labels, specs.items(), strict=True)
-    trained = {name: jobs.train(Job(label, spec, initial=True)) for label, (name, spec) in pairs}
+    trained = {name: jobs.train(Job(label, spec, kind="initial")) for label, (name, spec) in pairs}
     measured = jobs.measure("initial-experiments", trained)
     paper = published.earlier_models()
     notes = ("", "results no activation follows stay unquantized; which ones the report left so is not published", "")

@@ -51,7 +51,7 @@ def prune_job(start: Trained, step: PruneStep, iteration: int) -> Job:
     """Return the job that prunes a network by one step."""
     label = f"prune-{iteration}-lambda-{step.weight_decay:g}-epsilon-{step.min_abs_weight:g}"
     spec = quantized_bacalhaunet(6)
-    return Job(label, spec, start.model, step.weight_decay, step.min_abs_weight, tune=True)
+    return Job(label, spec, start.model, step.weight_decay, step.min_abs_weight, kind="tune")
 
 
 def select(explored: list[Trained]) -> Trained:
@@ -99,7 +99,7 @@ def slimming(jobs: Jobs) -> dict[str, Trained]:
         name = f"slimming-{100 * share:.0f}-percent"
         narrow = jobs.slimmed(name, wide, share)
         spec = load_model(jobs.folder / narrow.model).spec
-        tuned = jobs.train(Job(f"{name}-tuned", spec, narrow.model, tune=True))
+        tuned = jobs.train(Job(f"{name}-tuned", spec, narrow.model, kind="tune"))
         found[f"slimming: {100 * share:.0f} % of channels removed"] = tuned
     return found
 

@@ -25,7 +25,7 @@ from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.reproduction.frames import Frames
 from bacalhaunet.report.reproduction.naming import Judge, accuracy_on, judge_of
 from bacalhaunet.report.reproduction.stages import Facts, Stages
-from bacalhaunet.report.reproduction.table_budgets import Setting
+from bacalhaunet.report.reproduction.table_budgets import Kind, Setting
 from bacalhaunet.training.config import OptimizerConfig, TrainConfig
 from bacalhaunet.training.fit import fit
 from bacalhaunet.training.start import fresh_network
@@ -33,6 +33,9 @@ from bacalhaunet.training.task import cross_entropy
 
 LEARNING_RATE, MATRIX_LEARNING_RATE = 0.01, 0.05
 """Peak learning rates of Adam, the report's, and of Muon."""
+
+ONWARD = 0.4
+"""What the learning rates of trainings that go on from a float network are multiplied by."""
 
 PART_BATCHES = 16
 """Batches of test frames between two points a measurement can go on from."""
@@ -49,8 +52,7 @@ class Job:
         weight_decay: lambda.
         min_abs_weight: epsilon; weights below it become zero first and stay zero. None prunes nothing.
         scale_penalty: Factor of the L1 penalty on BatchNorm scales.
-        tune: Whether this is a fine-tuning, which gets the budget's fewer frames.
-        initial: Whether this is an initial experiment, which gets the budget's frames for them.
+        kind: Which training it is; decides its frames and learning rates.
     """
 
     label: str
@@ -59,8 +61,7 @@ class Job:
     weight_decay: float = 0.0
     min_abs_weight: float | None = None
     scale_penalty: float = 0.0
-    tune: bool = False
-    initial: bool = False
+    kind: Kind = "scratch"
 
     @property
     def name(self) -> str:
@@ -116,9 +117,7 @@ class Jobs:
         """Quantize a float network by rounding alone: thresholds from training frames, no training."""
 
         def work(folder: Path) -> Facts:
-            network = fresh_network(spec, self.setting.seed)
-            transfer_state(network, load_model(self.folder / given.model).network.state_dict())
-            calibrate(network, self.frames.calibration())
+            network = self._requantized(load_model(self.folder / given.model).network, spec)
             return self._keep(folder, network, spec, given.frames_seen, None)
 
         facts = self.stages.run(f"{label}-rounded-{_tail(given)}", f"rounding {label} without training", work)
@@ -161,11 +160,7 @@ class Jobs:
 
     def _train(self, job: Job, folder: Path) -> Facts:
         config = self._config(job)
-        network: nn.Module = fresh_network(job.spec, self.setting.seed)
-        seen = 0
-        if job.start is not None:
-            saved = load_model(self.folder / job.start)
-            network, seen = saved.network, int(saved.metrics["frames_seen"])
+        network, seen = self._start(job)
         callbacks = []
         if job.min_abs_weight is not None:
             masks = magnitude_masks(network, job.min_abs_weight)
@@ -186,26 +181,39 @@ class Jobs:
         )
         return self._keep(folder, network, job.spec, seen + result.frames_seen, result.validation_accuracy)
 
+    def _start(self, job: Job) -> tuple[nn.Module, int]:
+        """Return the network a training begins with, and the frames it has seen."""
+        if job.start is None:
+            return fresh_network(job.spec, self.setting.seed), 0
+        saved = load_model(self.folder / job.start)
+        seen = int(saved.metrics["frames_seen"])
+        network = saved.network if saved.spec == job.spec else self._requantized(saved.network, job.spec)
+        return network, seen
+
+    def _requantized(self, network: nn.Module, spec: NetworkSpec) -> nn.Module:
+        """Return a network of other bits with the same weights, its thresholds from training frames."""
+        other = fresh_network(spec, self.setting.seed)
+        transfer_state(other, network.state_dict())
+        calibrate(other, self.frames.calibration())
+        return other
+
     def _config(self, job: Job) -> TrainConfig:
         budget = self.setting.budget
-        frames, epochs, batch_size = budget.train_frames, budget.train_epochs, budget.batch_size
-        if job.tune:
-            frames, epochs = budget.tune_frames, budget.tune_epochs
-        elif job.initial:
-            frames, batch_size = budget.initial_frames, budget.initial_batch_size
+        frames, epochs, batch_size = budget.frames_of(job.kind)
+        part = ONWARD if job.kind == "bits" else 1.0
         optimizer = OptimizerConfig(
-            LEARNING_RATE,
+            part * LEARNING_RATE,
             job.weight_decay,
             budget.schedule,
-            kind="adam" if job.tune else budget.optimizer,
-            matrix_learning_rate=MATRIX_LEARNING_RATE,
+            kind="adam" if job.kind == "tune" else budget.optimizer,
+            matrix_learning_rate=part * MATRIX_LEARNING_RATE,
         )
         return TrainConfig(
             optimizer=optimizer,
             data=self.frames.data_config(frames // epochs),
             epochs=epochs,
             batch_size=batch_size,
-            seed=self.setting.seed,
+            seed=self.setting.seed + (job.kind == "bits"),  # frames the float network has not seen
             checkpoint_every_steps=20,
             threads=self.setting.threads,
         )

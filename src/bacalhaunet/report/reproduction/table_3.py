@@ -7,8 +7,9 @@ from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.report import published, wording
 from bacalhaunet.report.figures.bit_widths import Line, bit_widths
-from bacalhaunet.report.reproduction.jobs import Job, Jobs, Trained
+from bacalhaunet.report.reproduction.jobs import ONWARD, Job, Jobs, Trained
 from bacalhaunet.report.reproduction.network_table import NetworkRow, Result, network_row, protocol
+from bacalhaunet.report.reproduction.table_budgets import PAPER_FRAMES
 
 BITS = (8, 7, 6, 5)
 
@@ -23,39 +24,67 @@ def quantized_bacalhaunet(bits: int) -> NetworkSpec:
     return find_spec("bacalhaunet").quantized(bits, bits, input_bits=8, sum_bits=bits)
 
 
-def training_job(label: str, spec: NetworkSpec) -> Job:
-    """Return a training of table 3; all have one lambda, so that bits are all they differ in."""
-    return Job(label, spec, weight_decay=WEIGHT_DECAY)
+def training_job(label: str, spec: NetworkSpec, start: Trained | None = None) -> Job:
+    """Return a training of table 3; all have one lambda and one start, so that bits are all they differ in."""
+    if start is None:
+        return Job(label, spec, weight_decay=WEIGHT_DECAY)
+    return Job(label, spec, start.model, weight_decay=WEIGHT_DECAY, kind="bits")
 
 
 def six_bit_job() -> Job:
-    """Return the training at 6 bits that table 3 and figure 5 share."""
+    """Return the training at 6 bits that figure 5 starts from, and that table 3 shares where it starts from scratch."""
     return training_job("bacalhaunet-6-bits", quantized_bacalhaunet(6))
+
+
+def common_start(jobs: Jobs) -> Trained | None:
+    """Return the float network that all trainings of the table go on from; None where each starts from scratch."""
+    if not jobs.setting.budget.float_frames:
+        return None
+    return jobs.train(Job("bacalhaunet-start", find_spec("bacalhaunet"), weight_decay=WEIGHT_DECAY, kind="float"))
 
 
 def table_3(jobs: Jobs) -> tuple[Result, str]:
     """Train BacalhauNet in float and at 8 to 5 bits; round the float network to each, without training."""
-    trained: dict[str, Trained] = {FLOAT: jobs.train(training_job("bacalhaunet-float", find_spec("bacalhaunet")))}
+    start = common_start(jobs)
+    whole = jobs.train(training_job("bacalhaunet-float", find_spec("bacalhaunet"), start))
+    trained: dict[str, Trained] = {FLOAT: whole}
     for bits in BITS:
-        trained[f"{bits} bits"] = jobs.train(training_job(f"bacalhaunet-{bits}-bits", quantized_bacalhaunet(bits)))
+        job = training_job(f"bacalhaunet-{bits}-bits", quantized_bacalhaunet(bits), start)
+        trained[f"{bits} bits"] = jobs.train(job)
     for bits in BITS:
         spec = quantized_bacalhaunet(bits)
         trained[f"{bits} bits, rounded"] = jobs.rounded(f"bacalhaunet-{bits}-bits", trained[FLOAT], spec)
     measured = jobs.measure("table3", trained)
     paper = {row.label.removeprefix("BacalhauNet, "): (row.accuracy, row.score) for row in published.table_3()}
     rows = [
-        network_row(name, trained[name], measured[name], paper.get(name, (None, None)), _note(name)) for name in trained
+        network_row(name, trained[name], measured[name], paper.get(name, (None, None)), _note(name, start))
+        for name in trained
     ]
     findings = _findings({row.label: row for row in rows})
-    facts = protocol(jobs) | {"λ": f"{wording.setting(WEIGHT_DECAY)} in every training"}
+    facts = _protocol(jobs)
     result = Result("table3", "Table 3: bits, trained and rounded", facts, rows, findings)
     return result, bit_widths(result.name, [FLOAT, *(f"{bits} bits" for bits in BITS)], *_lines(rows))
 
 
-def _note(name: str) -> str:
+def _note(name: str, start: Trained | None) -> str:
     if name.endswith("rounded"):
         return "float weights rounded, thresholds set on 1,024 training frames, no training"
-    return "the network figure 5 starts from" if name == "6 bits" else ""
+    return "the network figure 5 starts from" if name == "6 bits" and start is None else ""
+
+
+def _protocol(jobs: Jobs) -> dict[str, str]:
+    budget = jobs.setting.budget
+    facts = protocol(jobs)
+    if budget.float_frames:
+        frames, share = budget.float_frames + budget.bits_frames, 0.01 * PAPER_FRAMES
+        facts["frames of each training"] = (
+            f"{frames:,}, {frames / share:.2g} % of the paper's {PAPER_FRAMES / 1e6:.0f} million, for all alike: "
+            f"{budget.float_frames:,} in {budget.train_epochs} epochs of one float network, which float and each width "
+            f"go on from with {budget.bits_frames:,} in {budget.tune_epochs} epochs, at {ONWARD:g} of the learning "
+            "rates; two trainings from scratch differ by more than bits cost"
+        )
+        del facts["frames of each fine-tuning"]
+    return facts | {"λ": f"{wording.setting(WEIGHT_DECAY)} in every training"}
 
 
 def _lines(rows: list[NetworkRow]) -> tuple[dict[str, Line], Line]:

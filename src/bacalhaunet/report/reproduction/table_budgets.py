@@ -10,6 +10,10 @@ PAPER_FRAMES = 46_000_000
 """Frames the report's training of one network saw, about."""
 
 
+Kind = Literal["scratch", "initial", "float", "bits", "tune"]
+"""Trainings: from scratch, of an initial experiment, of table 3's float network, on from that, after pruning."""
+
+
 @dataclass(frozen=True)
 class TableBudget:
     """Frames and grids of the reproductions of single tables and figures.
@@ -21,6 +25,10 @@ class TableBudget:
         train_epochs: Epochs they are divided into; validation follows each.
         tune_frames: Frames of each fine-tuning after pruning.
         tune_epochs: Epochs they are divided into.
+        float_frames: Frames of the float network of table 3, which its trainings go on from, in float and at each
+            width: what bits cost are tenths of a point, what two trainings from scratch differ by is a whole one. 0
+            trains each from scratch, on ``train_frames``.
+        bits_frames: Frames of each training that goes on from it, in ``tune_epochs`` epochs.
         initial_frames: Frames of each training of the initial experiments, whose MobileNetV3 takes fifty times
             BacalhauNet's time.
         batch_size: Frames of a batch.
@@ -41,6 +49,8 @@ class TableBudget:
     train_epochs: int
     tune_frames: int
     tune_epochs: int
+    float_frames: int
+    bits_frames: int
     initial_frames: int
     batch_size: int
     initial_batch_size: int
@@ -53,6 +63,16 @@ class TableBudget:
     min_abs_weights: tuple[float, ...]
     kernels: tuple[int, ...]
 
+    def frames_of(self, kind: Kind) -> tuple[int, int, int]:
+        """Return the frames of a training of some kind, its epochs, and the frames of a batch."""
+        return {
+            "scratch": (self.train_frames, self.train_epochs, self.batch_size),
+            "initial": (self.initial_frames, self.train_epochs, self.initial_batch_size),
+            "float": (self.float_frames, self.train_epochs, self.batch_size),
+            "bits": (self.bits_frames, self.tune_epochs, self.batch_size),
+            "tune": (self.tune_frames, self.tune_epochs, self.batch_size),
+        }[kind]
+
 
 TABLE_BUDGETS: dict[str, TableBudget] = {
     budget.name: budget
@@ -63,6 +83,8 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             train_epochs=2,
             tune_frames=5_120,
             tune_epochs=1,
+            float_frames=20_480,
+            bits_frames=10_240,
             initial_frames=2_560,
             batch_size=128,
             initial_batch_size=64,
@@ -81,6 +103,8 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             train_epochs=8,
             tune_frames=40_960,
             tune_epochs=4,
+            float_frames=819_200,
+            bits_frames=327_680,
             initial_frames=32_768,
             batch_size=256,
             initial_batch_size=128,
@@ -99,6 +123,8 @@ TABLE_BUDGETS: dict[str, TableBudget] = {
             train_epochs=25,
             tune_frames=18_400_000,
             tune_epochs=10,
+            float_frames=0,
+            bits_frames=0,
             initial_frames=PAPER_FRAMES,
             batch_size=1024,
             initial_batch_size=1024,

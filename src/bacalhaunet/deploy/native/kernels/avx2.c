@@ -56,10 +56,15 @@ OP mul32(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
 static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(a)); }
 typedef vec pair_weights; /* two signed bytes, again and again */
 OP pair_weights_of(int32_t weights) { return set32(weights); }
-OP dot_pairs(vec start, vec bytes, vec weights) { return add16(start, _mm256_maddubs_epi16(bytes, weights)); }
-static inline ALWAYS_INLINE void dot_pairs_to(vec *sum, vec bytes, vec weights)
+static inline ALWAYS_INLINE void dot_two(vec *sum, vec start, vec one, vec two, vec even, vec odd)
 {
-    add16_to(sum, _mm256_maddubs_epi16(bytes, weights));
+    sum[0] = add16(start, _mm256_maddubs_epi16(one, even));
+    sum[1] = add16(start, _mm256_maddubs_epi16(two, odd));
+}
+static inline ALWAYS_INLINE void dot_two_to(vec *sum, vec one, vec two, vec even, vec odd)
+{
+    add16_to(&sum[0], _mm256_maddubs_epi16(one, even));
+    add16_to(&sum[1], _mm256_maddubs_epi16(two, odd));
 }
 OP mulhi16(vec a, vec b) { return _mm256_mulhi_epu16(a, b); }
 OP mulhi16s(vec a, vec b) { return _mm256_mulhi_epi16(a, b); }

@@ -28,13 +28,10 @@ static inline ALWAYS_INLINE void sum_entry16(const uint8_t *from, const entry *e
         vec one = load(bytes + (pattern == PATTERN_PAIR_1 ? (ptrdiff_t)(v / 2) * VB : (ptrdiff_t)v * VB)), two = one;
         if (pattern != PATTERN_PAIR_1)
             two = load(bytes + (ptrdiff_t)(v + 1) * VB);
-        if (fresh) {
-            sum[v] = dot_pairs(start, one, even);
-            sum[v + 1] = dot_pairs(start, two, odd);
-        } else {
-            dot_pairs_to(&sum[v], one, even);
-            dot_pairs_to(&sum[v + 1], two, odd);
-        }
+        if (fresh)
+            dot_two(sum + v, start, one, two, even, odd);
+        else
+            dot_two_to(sum + v, one, two, even, odd);
     }
 }
 
