@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.compression.budget import charged_score, marginal_scores
-from bacalhaunet.compression.filter_thresholds import masks_by_filter, squared_gradients
+from bacalhaunet.compression.filter_thresholds import masks_by_filter, masks_by_length, squared_gradients
 from bacalhaunet.compression.iterative import PruneStep, prune
 from bacalhaunet.compression.weight_scale import normalized_layers, rescale_weights
 from bacalhaunet.errors import ConfigError
@@ -88,3 +88,46 @@ def test_scores_that_do_not_fall_step_by_step_are_refused(scores, rms, tmp_path)
     steps = [PruneStep(0, 0.1), PruneStep(0, 0.2)]
     with pytest.raises(ConfigError, match="scores are"):
         next(prune(TrainConfig(), steps, tmp_path, weight_rms=rms, scores=scores))
+
+
+@settings(max_examples=15, deadline=None)
+@given(epsilon=st.floats(0.0, 0.08), rms=st.floats(0.3, 2.0))
+def test_epsilon_and_the_unit_decide_what_is_cut_and_only_their_ratio_counts(epsilon, rms):
+    network = start()
+    squares = squared_gradients(network, SPEC, data(), batches=4)
+    masks = masks_by_length(network, SPEC, squares, epsilon, rms)
+    assert {name: mask.tolist() for name, mask in masks.items()} == {
+        name: mask.tolist() for name, mask in masks_by_length(network, SPEC, squares, 2 * epsilon, 2 * rms).items()
+    }
+    prices, worth = marginal_scores(SPEC), {}
+    for name, mask in by_layer(masks).items():
+        mean = squares[name].flatten(1).mean(1).reshape(-1, *[1] * (squares[name].dim() - 1))
+        worth[name] = network.get_submodule(name).weight.detach().square() * mean / prices[name]
+        assert mask.shape == worth[name].shape
+    every = torch.cat([value.flatten() for value in worth.values()])
+    threshold = (epsilon / rms) ** 2 * every.mean()
+    wrong = sum(
+        int((mask != (worth[name] >= threshold)).logical_and((worth[name] / threshold - 1).abs() > 1e-4).sum())
+        for name, mask in by_layer(masks).items()
+    )
+    assert wrong == 0
+
+
+def test_an_epsilon_beyond_a_layer_s_longest_weight_names_the_layer():
+    network = start()
+    squares = squared_gradients(network, SPEC, data(), batches=1)
+    with pytest.raises(ConfigError, match=r"removes every weight of .*"):
+        masks_by_length(network, SPEC, squares, 1e6, 0.45)
+
+
+def test_pruning_in_units_of_worth_goes_by_epsilon_and_tells_the_unit(tmp_path):
+    config = TrainConfig(
+        network=str(tmp_path / "spec.yaml"), epochs=1, batch_size=BATCH, threads=1, accelerator="cpu", seed=3
+    )
+    (tmp_path / "spec.yaml").write_text(SPEC.to_yaml())
+    steps = [PruneStep(5e-5, 0.1), PruneStep(1e-4, 0.1)]
+    runs = list(prune(config, steps, tmp_path / "run", weight_rms=0.45, weight_unit="worth", data=data()))
+    assert runs[1].density < runs[0].density < 1
+    assert [(stage["weight_rms"], stage["weight_unit"]) for stage in history_of(runs[1].model)] == [(0.45, "worth")] * 2
+    with pytest.raises(ConfigError, match="weight_rms"):
+        next(prune(config, steps, tmp_path / "other", weight_unit="worth", data=data()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.train import instantiate
-from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
+from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, Unit, prune
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.config import TrainConfig
 
@@ -17,6 +17,8 @@ example: the three steps of the BacalhauNet report
   bacalhaunet prune --network runs/six-bits/model.safetensors --epochs 5 --output runs/pruned
 two steps of your own, each weight_decay:min_abs_weight
   bacalhaunet prune --network runs/six-bits/model.safetensors --steps '["5e-5:0.1", "5e-5:0.2"]' --output runs/own
+the report's steps, with lengths that mean the same for every filter
+  bacalhaunet prune --network runs/six-bits/model.safetensors --weight_rms 0.45 --weight_unit worth --output runs/units
 the report's weight decays, to scores of your own instead of its thresholds
   bacalhaunet prune --network runs/six-bits/model.safetensors --scores '[0.046, 0.033, 0.0235]' --output runs/to-scores
 A step sets every weight below min_abs_weight to zero and fine-tunes the rest; zeros stay zero.
@@ -38,8 +40,15 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--weight_rms",
         type=float | None,
-        help="root mean square that the weights of each normalized layer are brought to before every step; the network "
-        "computes the same, and thresholds mean the same in every layer (default: leave them)",
+        help="root mean square of the weights that min_abs_weight is compared with, before every step; the network "
+        "computes the same, and thresholds mean the same in every network (default: the weights as they are)",
+    )
+    parser.add_argument(
+        "--weight_unit",
+        type=Unit,
+        default="layer",
+        help="with weight_rms: 'layer', each layer's weights have it; 'worth', all weights together, measured so that "
+        "equal lengths cost the same loss for the same score (default: layer)",
     )
     parser.add_argument(
         "--scores",
@@ -55,9 +64,9 @@ def run(arguments: Namespace) -> None:
     values = arguments.clone()
     output, steps = Path(values.pop("output")), [_step(told) for told in values.pop("steps")]
     values.pop("config", None)
-    weight_rms, scores = values.pop("weight_rms"), values.pop("scores")
+    criterion = {name: values.pop(name) for name in ("weight_rms", "weight_unit", "scores")}
     config = instantiate(values)
-    for number, pruned in enumerate(prune(config, steps, output, weight_rms=weight_rms, scores=scores), 1):
+    for number, pruned in enumerate(prune(config, steps, output, **criterion), 1):
         print(
             f"step {number}: {pruned.model}: density {100 * pruned.density:.1f} %, "
             f"validation accuracy {100 * pruned.result.validation_accuracy:.2f} %"

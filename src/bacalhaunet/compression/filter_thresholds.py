@@ -1,4 +1,4 @@
-"""Magnitude pruning to a score: a threshold for every filter, from what its weights cost and what depends on them."""
+"""Magnitude pruning with a threshold for every filter, from what its weights cost and what depends on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bacalhaunet.compression.budget import masks_for_score
+from bacalhaunet.compression.budget import marginal_scores, masks_for_score
+from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.run_data import TrainingData
 
@@ -61,10 +62,59 @@ def masks_by_filter(
     Raises:
         ConfigError: If one weight a layer costs more than the target.
     """
-    weights = {name: layer.weight.detach() for name, layer in _layers(network, spec).items()}
-    worth = {name: weight.square() * _filter_mean(squares[name], weight != 0) for name, weight in weights.items()}
+    weights, worth = _worth(network, spec, squares)
     chosen = masks_for_score(spec, worth, target)
     return {f"{name}.weight": mask & (weights[name] != 0) for name, mask in chosen.items()}
+
+
+def masks_by_length(
+    network: nn.Module, spec: NetworkSpec, squares: Mapping[str, Tensor], min_abs_weight: float, weight_rms: float
+) -> dict[str, Tensor]:
+    r"""Mask ``v >= epsilon`` for each prunable weight, v its length in units that loss and score give every filter.
+
+        v = c |w| sqrt(mean(g^2) / price),  c such that the root mean square of all v is R
+
+    price and mean are those of ``masks_by_filter``; c is one number for the whole network. Weights of one v cost the
+    same loss, to first order, for the same score, whatever lengths the optimizer left their filters with. The score is
+    not chosen: epsilon and R decide what is cut.
+
+    Args:
+        network: A trained network; it is not changed.
+        spec: Its specification.
+        squares: What ``squared_gradients`` returned.
+        min_abs_weight: epsilon, 0 or more.
+        weight_rms: R, over those weights of all layers that are not zero; above 0.
+
+    Returns:
+        By parameter name, True where the weight may be non-zero; weights that are zero stay so.
+
+    Raises:
+        ConfigError: If epsilon would remove every weight of a layer.
+    """
+    weights, worth = _worth(network, spec, squares)
+    prices = marginal_scores(spec)
+    lengths = {name: (value / prices[name]).sqrt() for name, value in worth.items()}
+    left = torch.cat([lengths[name][weight != 0] for name, weight in weights.items()])
+    factor = weight_rms / left.square().mean().sqrt()
+    masks = {}
+    for name, weight in weights.items():
+        mask = (factor * lengths[name] >= min_abs_weight) & (weight != 0)
+        if not bool(mask.any()):
+            raise ConfigError(
+                f"min_abs_weight {min_abs_weight} removes every weight of {name}",
+                allowed=f"at most {float((factor * lengths[name]).max()):.4g}, the layer's largest length",
+                action="prune less, or raise weight_rms",
+            )
+        masks[f"{name}.weight"] = mask
+    return masks
+
+
+def _worth(
+    network: nn.Module, spec: NetworkSpec, squares: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the weights by layer, and what the loss depends on each of them to first order: ``w^2 mean(g^2)``."""
+    weights = {name: layer.weight.detach() for name, layer in _layers(network, spec).items()}
+    return weights, {name: w.square() * _filter_mean(squares[name], w != 0) for name, w in weights.items()}
 
 
 def _layers(network: nn.Module, spec: NetworkSpec) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from torch import nn
 
-from bacalhaunet.compression.filter_thresholds import masks_by_filter, squared_gradients
+from bacalhaunet.compression.filter_thresholds import masks_by_filter, masks_by_length, squared_gradients
 from bacalhaunet.compression.pruning import KeepZeros, Masks, apply_masks, density, magnitude_masks
 from bacalhaunet.compression.weight_scale import rescale_weights
 from bacalhaunet.errors import ConfigError
@@ -22,6 +23,9 @@ from bacalhaunet.training.history import earlier_stages, history_of, stage, told
 from bacalhaunet.training.run import MODEL_FILE, claim_folder, finished, resolved
 from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet.training.start import start_network
+
+Unit = Literal["layer", "worth"]
+"""What the root mean square of weights is taken over, and in what units."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def prune(
     folder: Path,
     *,
     weight_rms: float | None = None,
+    weight_unit: Unit = "layer",
     scores: Sequence[float] | None = None,
     data: TrainingData | None = None,
 ) -> Iterator[PrunedRun]:
@@ -119,21 +124,25 @@ def prune(
         config: The network and the settings of every fine-tuning.
         steps: lambda and epsilon of each iteration.
         folder: Gets ``config.yaml`` and a folder ``step-N`` for each iteration.
-        weight_rms: What ``rescale_weights`` brings each layer to before every step, so that epsilon means the same for
-            every network and layer; None leaves them.
+        weight_rms: The root mean square of the lengths that epsilon is compared with, so that it means the same for
+            every network; None takes the weights as they are.
+        weight_unit: With ``weight_rms``: ``"layer"`` brings each normalized layer's weights to it before every step,
+            by ``rescale_weights``; ``"worth"`` measures them in the units of ``filter_thresholds.masks_by_length``.
         scores: The score each step is to reach, by the thresholds of ``filter_thresholds.masks_by_filter``; epsilon is
             then kept on record and decides nothing. None prunes by epsilon.
         data: Frames, if they are open already; else those ``config`` names.
 
     Raises:
-        ConfigError: If there is no step, ``weight_rms`` is not above 0, ``scores`` do not fall step by step, the folder
-            was begun with other settings, or a step removes a whole layer.
+        ConfigError: If there is no step, ``weight_rms`` is not above 0 or missing, ``scores`` do not fall step by
+            step, the folder was begun with other settings, or a step removes a whole layer.
     """
-    _check(steps, weight_rms, scores)
+    _check(steps, weight_rms, weight_unit, scores)
     settings = resolved(config)
     own: dict[str, object] = {"steps": [asdict(step) for step in steps]}
     if weight_rms is not None:
         own["weight_rms"] = weight_rms
+    if weight_unit != "layer":
+        own["weight_unit"] = weight_unit
     if scores is not None:
         own["scores"] = list(scores)
     claim_folder(folder, settings + yaml.safe_dump(own))
@@ -147,13 +156,12 @@ def prune(
             stages, network = list(history_of(model)), load_model(model).network
             yield PrunedRun(model, density(network), before)
             continue
-        masks, how = None, {}
-        if weight_rms is not None:
-            rescale_weights(network, weight_rms)
-            how = {"weight_rms": weight_rms}
         if scores is not None:
-            masks = masks_by_filter(network, spec, squared_gradients(network, spec, data), scores[number - 1])
-            how = {"score": scores[number - 1]}
+            squares = squared_gradients(network, spec, data)
+            masks: Masks = masks_by_filter(network, spec, squares, scores[number - 1])
+            how: dict[str, float | str] = {"score": scores[number - 1]}
+        else:
+            masks, how = _masks_by_epsilon(network, spec, step.min_abs_weight, data, weight_rms, weight_unit)
         title = f"pruning step {number} of {len(steps)}"
         result = prune_step(network, step, data, config, step_folder, title, masks)
         stages.append(_stage(settings, spec, result, step, how))
@@ -171,21 +179,48 @@ def prune(
         network = load_model(model).network
 
 
+def _masks_by_epsilon(
+    network: nn.Module,
+    spec: NetworkSpec,
+    min_abs_weight: float,
+    data: TrainingData,
+    weight_rms: float | None,
+    weight_unit: Unit,
+) -> tuple[Masks, dict[str, float | str]]:
+    """Return the masks of epsilon in the units asked for, and how these are told in the history."""
+    if weight_rms is None:
+        return magnitude_masks(network, min_abs_weight), {}
+    if weight_unit == "worth":
+        squares = squared_gradients(network, spec, data)
+        masks = masks_by_length(network, spec, squares, min_abs_weight, weight_rms)
+        return masks, {"weight_rms": weight_rms, "weight_unit": weight_unit}
+    rescale_weights(network, weight_rms)
+    return magnitude_masks(network, min_abs_weight), {"weight_rms": weight_rms}
+
+
 def _stage(
-    settings: str, spec: NetworkSpec, result: FitResult, step: PruneStep, how: Mapping[str, float]
+    settings: str, spec: NetworkSpec, result: FitResult, step: PruneStep, how: Mapping[str, float | str]
 ) -> dict[str, object]:
     """Describe one step for the history of the saved model."""
     accuracy, curve = result.validation_accuracy, result.curve
     return stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **how)
 
 
-def _check(steps: Sequence[PruneStep], weight_rms: float | None, scores: Sequence[float] | None) -> None:
+def _check(
+    steps: Sequence[PruneStep], weight_rms: float | None, weight_unit: Unit, scores: Sequence[float] | None
+) -> None:
     if not steps:
         raise ConfigError(
             "there is no pruning step", allowed="one or more", action="leave --steps out for the report's"
         )
     if weight_rms is not None and not weight_rms > 0:
         raise ConfigError(f"weight_rms is {weight_rms}", allowed="above 0, or null to leave the weights")
+    if weight_unit != "layer" and weight_rms is None:
+        raise ConfigError(
+            f"weight_unit is {weight_unit!r} and weight_rms is None",
+            allowed="a weight_rms above 0",
+            action="pass --weight_rms too",
+        )
     if scores is None:
         return
     falling = all(after < before for before, after in pairwise(scores))

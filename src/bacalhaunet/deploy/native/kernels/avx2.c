@@ -52,19 +52,21 @@ OP add8(vec a, vec b) { return _mm256_add_epi8(a, b); }
 OP add16(vec a, vec b) { return _mm256_add_epi16(a, b); }
 OP add32(vec a, vec b) { return _mm256_add_epi32(a, b); }
 OP mul32(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
-/* In place: gcc otherwise copies every sum of a loop from one register to another. */
-static inline ALWAYS_INLINE void add16_to(vec *sum, vec a) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(a)); }
 typedef vec pair_weights; /* two signed bytes, again and again */
 OP pair_weights_of(int32_t weights) { return set32(weights); }
+/* Products first and in place, as in avx512.c. */
 static inline ALWAYS_INLINE void dot_two(vec *sum, vec start, vec one, vec two, vec even, vec odd)
 {
-    sum[0] = add16(start, _mm256_maddubs_epi16(one, even));
-    sum[1] = add16(start, _mm256_maddubs_epi16(two, odd));
+    __asm__("vpmaddubsw %3, %2, %0\n\tvpmaddubsw %5, %4, %1\n\tvpaddw %6, %0, %0\n\tvpaddw %6, %1, %1"
+            : "=&x"(sum[0]), "=&x"(sum[1])
+            : "x"(one), "x"(even), "x"(two), "x"(odd), "x"(start));
 }
 static inline ALWAYS_INLINE void dot_two_to(vec *sum, vec one, vec two, vec even, vec odd)
 {
-    add16_to(&sum[0], _mm256_maddubs_epi16(one, even));
-    add16_to(&sum[1], _mm256_maddubs_epi16(two, odd));
+    vec a, b;
+    __asm__("vpmaddubsw %5, %4, %2\n\tvpmaddubsw %7, %6, %3\n\tvpaddw %2, %0, %0\n\tvpaddw %3, %1, %1"
+            : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)
+            : "x"(one), "x"(even), "x"(two), "x"(odd));
 }
 OP mulhi16(vec a, vec b) { return _mm256_mulhi_epu16(a, b); }
 OP mulhi16s(vec a, vec b) { return _mm256_mulhi_epi16(a, b); }

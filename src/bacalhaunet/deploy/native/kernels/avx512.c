@@ -201,8 +201,9 @@ static inline ALWAYS_INLINE vec quantize_vector(const input_quantizer *q, const 
 const kernel_set kernels_avx512 = {"avx512", quantize, pairs, conv16, max16, wide16, conv32, dense, round_sums, sum};
 
 #ifndef ENGINE_EMULATED
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx512vbmi"))), apply_to = function)
+#ifdef __clang__ /* of two targets it takes the outer one */
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512vbmi,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma"))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512vbmi")
@@ -240,13 +241,6 @@ const kernel_set kernels_avx512_vbmi = {"avx512",  quantize, pairs, conv16, max1
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
-#endif
-#endif
-
-#ifndef ENGINE_EMULATED
-#ifdef __clang__
-#pragma clang attribute pop
-#else
 #pragma GCC pop_options
 #endif
 #endif

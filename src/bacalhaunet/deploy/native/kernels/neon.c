@@ -110,7 +110,16 @@ OP dot_pairs(vec start, vec bytes, pair_weights w)
 {
     return OF_S16(vmlaq_s16(vmlaq_s16(AS_S16(start), even_bytes(bytes), w.even), odd_bytes(bytes), w.odd));
 }
-static inline ALWAYS_INLINE void dot_pairs_to(vec *sum, vec bytes, pair_weights w) { *sum = dot_pairs(*sum, bytes, w); }
+static inline ALWAYS_INLINE void dot_two(vec *sum, vec start, vec one, vec two, pair_weights even, pair_weights odd)
+{
+    sum[0] = dot_pairs(start, one, even);
+    sum[1] = dot_pairs(start, two, odd);
+}
+static inline ALWAYS_INLINE void dot_two_to(vec *sum, vec one, vec two, pair_weights even, pair_weights odd)
+{
+    sum[0] = dot_pairs(sum[0], one, even);
+    sum[1] = dot_pairs(sum[1], two, odd);
+}
 
 /* A product of two bytes fits 16 bits. */
 static inline ALWAYS_INLINE void dot8_to(vec *sum, vec bytes, quad_weights w)
