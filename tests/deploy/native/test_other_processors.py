@@ -1,5 +1,6 @@
 """Kernels of processors this one is not compute the program too: AVX-512 by SIMDe, NEON under QEMU."""
 
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,23 @@ def test_every_activation_equals_the_interpreter_s(processor, seed, tmp_path):
     low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
     integers = rng.integers(low, high + 1, (2, 2, program.frame_length))
     assert_equal(program, kernels, command, tmp_path, integers)
+
+
+X86 = {"x86_64", "AMD64"}
+
+
+@pytest.mark.skipif(platform.machine() not in X86, reason="kernels of x86-64 processors")
+@pytest.mark.parametrize("kernels", ["avx512", "avx2"])
+def test_clang_compiles_the_kernels_and_they_are_exact(kernels, tmp_path):
+    need("clang")
+    binary = build("clang", "-Wall", "-Werror", sources=("engine.c", "portable.c", "avx2.c", "avx512.c"))
+    if kernels not in available_kernels():
+        return  # compiled, which is half of it; this processor cannot run them
+    rng = np.random.default_rng(17)
+    program = lower_model(random_network(17, wide=True))
+    assert_equal(program, kernels, [binary], tmp_path, random_frames(rng, 2, program.frame_length))
+    program = network_of_a_sum(100, 6, 0.0613, 0.0871)
+    assert_equal(program, kernels, [binary], tmp_path, rng.integers(-128, 128, (4, 2, 100)))
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)

@@ -48,10 +48,22 @@ static inline ALWAYS_INLINE void store_part32(int32_t *to, vec a, int32_t left)
 OP set8(int32_t a) { return _mm256_set1_epi8((char)a); }
 OP set16(int32_t a) { return _mm256_set1_epi16((short)a); }
 OP set32(int32_t a) { return _mm256_set1_epi32(a); }
+/* From memory, as in avx512.c. */
+OP set8_at(const int32_t *from)
+{
+    vec a;
+    __asm__("vpbroadcastb %1, %0" : "=x"(a) : "m"(*(const char *)from));
+    return a;
+}
+OP set16_at(const int32_t *from, const int half)
+{
+    vec a;
+    __asm__("vpbroadcastw %1, %0" : "=x"(a) : "m"(*((const char(*)[2])from + half)));
+    return a;
+}
 OP add8(vec a, vec b) { return _mm256_add_epi8(a, b); }
 OP add16(vec a, vec b) { return _mm256_add_epi16(a, b); }
 OP add32(vec a, vec b) { return _mm256_add_epi32(a, b); }
-OP mul32(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
 typedef vec pair_weights; /* two signed bytes, again and again */
 OP pair_weights_of(int32_t weights) { return set32(weights); }
 /* Products first and in place, as in avx512.c. */
@@ -82,7 +94,7 @@ OP unpack_low8(vec a, vec b) { return _mm256_unpacklo_epi8(a, b); }
 OP unpack_high8(vec a, vec b) { return _mm256_unpackhi_epi8(a, b); }
 OP unpack_low16(vec a, vec b) { return _mm256_unpacklo_epi16(a, b); }
 OP unpack_high16(vec a, vec b) { return _mm256_unpackhi_epi16(a, b); }
-static inline ALWAYS_INLINE shift_count shift16_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
+static inline ALWAYS_INLINE shift_count shift16_at(const int32_t *from) { return _mm_cvtsi32_si128(*from); }
 static inline ALWAYS_INLINE shift_count shift32_by(int32_t bits) { return _mm_cvtsi32_si128(bits); }
 OP sra16(vec a, shift_count bits) { return _mm256_sra_epi16(a, bits); }
 OP sra32(vec a, shift_count bits) { return _mm256_sra_epi32(a, bits); }

@@ -47,10 +47,27 @@ static inline ALWAYS_INLINE void store_part32(int32_t *to, vec a, int32_t left)
 OP set8(int32_t a) { return _mm512_set1_epi8((char)a); }
 OP set16(int32_t a) { return _mm512_set1_epi16((short)a); }
 OP set32(int32_t a) { return _mm512_set1_epi32(a); }
+/* From memory, which costs a load: from a general register it costs two vector operations. */
+#ifdef ENGINE_EMULATED
+OP set8_at(const int32_t *from) { return set8(*from); }
+OP set16_at(const int32_t *from, const int half) { return set16(*from >> 16 * half); }
+#else
+OP set8_at(const int32_t *from)
+{
+    vec a;
+    __asm__("vpbroadcastb %1, %0" : "=v"(a) : "m"(*(const char *)from));
+    return a;
+}
+OP set16_at(const int32_t *from, const int half)
+{
+    vec a;
+    __asm__("vpbroadcastw %1, %0" : "=v"(a) : "m"(*((const char(*)[2])from + half)));
+    return a;
+}
+#endif
 OP add8(vec a, vec b) { return _mm512_add_epi8(a, b); }
 OP add16(vec a, vec b) { return _mm512_add_epi16(a, b); }
 OP add32(vec a, vec b) { return _mm512_add_epi32(a, b); }
-OP mul32(vec a, vec b) { return _mm512_mullo_epi32(a, b); }
 typedef vec pair_weights; /* two signed bytes, again and again */
 OP pair_weights_of(int32_t weights) { return set32(weights); }
 /* Two sums at a time, products first: where products and additions take turns Zen 4 gives them the same units, which
@@ -92,7 +109,7 @@ OP unpack_low8(vec a, vec b) { return _mm512_unpacklo_epi8(a, b); }
 OP unpack_high8(vec a, vec b) { return _mm512_unpackhi_epi8(a, b); }
 OP unpack_low16(vec a, vec b) { return _mm512_unpacklo_epi16(a, b); }
 OP unpack_high16(vec a, vec b) { return _mm512_unpackhi_epi16(a, b); }
-static inline ALWAYS_INLINE shift_count shift16_by(int32_t bits) { return set16(bits); }
+static inline ALWAYS_INLINE shift_count shift16_at(const int32_t *from) { return set16_at(from, 0); }
 static inline ALWAYS_INLINE shift_count shift32_by(int32_t bits)
 {
     return _mm512_castsi128_si512(_mm_cvtsi32_si128(bits));

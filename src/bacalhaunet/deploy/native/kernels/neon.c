@@ -46,6 +46,8 @@ static inline ALWAYS_INLINE void store_part32(int32_t *to, vec a, int32_t left)
 }
 OP set8(int32_t a) { return vdupq_n_u8((uint8_t)a); }
 OP set16(int32_t a) { return OF_S16(vdupq_n_s16((int16_t)a)); }
+OP set8_at(const int32_t *from) { return set8(*from); }
+OP set16_at(const int32_t *from, const int half) { return set16(*from >> 16 * half); }
 OP set32(int32_t a) { return OF_S32(vdupq_n_s32(a)); }
 OP add8(vec a, vec b) { return vaddq_u8(a, b); }
 OP add16(vec a, vec b) { return OF_S16(vaddq_s16(AS_S16(a), AS_S16(b))); }
@@ -70,7 +72,7 @@ OP unpack_low8(vec a, vec b) { return vzip1q_u8(a, b); }
 OP unpack_high8(vec a, vec b) { return vzip2q_u8(a, b); }
 OP unpack_low16(vec a, vec b) { return OF_S16(vzip1q_s16(AS_S16(a), AS_S16(b))); }
 OP unpack_high16(vec a, vec b) { return OF_S16(vzip2q_s16(AS_S16(a), AS_S16(b))); }
-static inline ALWAYS_INLINE shift_count shift16_by(int32_t bits) { return -bits; }
+static inline ALWAYS_INLINE shift_count shift16_at(const int32_t *from) { return -*from; }
 static inline ALWAYS_INLINE shift_count shift32_by(int32_t bits) { return -bits; }
 OP sra16(vec a, shift_count bits) { return OF_S16(vshlq_s16(AS_S16(a), vdupq_n_s16((int16_t)bits))); }
 OP sra32(vec a, shift_count bits) { return OF_S32(vshlq_s32(AS_S32(a), vdupq_n_s32(bits))); }

@@ -8,7 +8,7 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
                                               const int pattern, const int form, const int two)
 {
     vec high = set8(s->high);
-    const int32_t outputs = V * (VB / 2);
+    const int32_t outputs = V * (VB / 2), nothing = 0;
     const record *records = m->records + s->first;
     const entry *entries = m->entries;
     const int32_t n = s->n, channels = s->channels;
@@ -18,17 +18,18 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
-            sum16(from, e, r->count, V, pattern, r->start, 1, sum);
+            sum16(from, e, r->count, V, pattern, &records[c].start, 0, 1, sum);
             if (two) {
                 vec rest[16];
-                sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, 0, 0, rest);
+                sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, &nothing, 0, 0, rest);
                 UNROLL
                 for (int v = 0; v < V; v++)
                     sum[v] = adds16(sum[v], rest[v]);
             }
             const int below = form == FORM_SHIFT_BELOW || form == FORM_PLAIN_BELOW;
-            vec multiplier = set16(r->multiplier), offset = below ? set8(r->offset) : set16(r->offset);
-            shift_count shift = shift16_by(r->shift);
+            vec multiplier = set16_at(&records[c].multiplier, 0);
+            vec offset = below ? set8_at(&records[c].offset) : set16_at(&records[c].offset, 0);
+            shift_count shift = shift16_at(&records[c].shift);
             uint8_t aside[MOST_BLOCK], *row_place = arena + r->output + begin;
             uint8_t *to = block_place(row_place, aside, n - begin, outputs);
             UNROLL
@@ -58,7 +59,7 @@ static inline ALWAYS_INLINE void max16_block(const model *m, const step *s, uint
         vec largest = set16(-32768);
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec sum[16];
-            sum16(from, e, r->count, V, pattern, r->start, 1, sum);
+            sum16(from, e, r->count, V, pattern, &records[c].start, 0, 1, sum);
             UNROLL
             for (int v = 0; v < V; v++)
                 largest = max16s(largest, sum[v]);
@@ -103,8 +104,8 @@ static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uin
         const uint8_t *from = arena;
         for (int32_t begin = 0; begin < n; begin += outputs, from += block_bytes(pattern, V)) {
             vec one[8], two[8];
-            sum16(from, e, r->count, V, pattern, r->start, 0, one);
-            sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, r->start >> 16, 0, two);
+            sum16(from, e, r->count, V, pattern, &records[c].start, 0, 0, one);
+            sum16(from, e + entries_of(pattern, r->count), r->count2, V, pattern, &records[c].start, 1, 0, two);
             uint8_t aside[MOST_BLOCK], *row_place = arena + r->output + begin;
             uint8_t *to = block_place(row_place, aside, n - begin, outputs);
             UNROLL

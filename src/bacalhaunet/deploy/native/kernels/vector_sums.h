@@ -55,23 +55,25 @@ static inline ALWAYS_INLINE void sum16_of_fours(const uint8_t *from, const entry
         sum[v] = packs32(wide[2 * v], wide[2 * v + 1]);
 }
 
-/* Sum all entries of a channel; `peel`: the first one begins the sums, which pays where registers are left. */
+/* Sum all entries of a channel; the sums start with a half of `start`. `peel`: the first entry begins them, which
+ * pays where registers are left. */
 static inline ALWAYS_INLINE void sum16(const uint8_t *from, const entry *e, int32_t count, const int V,
-                                       const int pattern, int32_t start, const int peel, vec *sum)
+                                       const int pattern, const int32_t *start, const int half, const int peel,
+                                       vec *sum)
 {
     if (pattern == PATTERN_LOCAL_4) {
-        sum16_of_fours(from, e, count, V, start, sum);
+        sum16_of_fours(from, e, count, V, *start, sum);
         return;
     }
     const int records = pattern == PATTERN_PAIR_1 ? 2 : 1;
     const entry *end = e + (ptrdiff_t)records * count;
     if (!peel || count == 0) {
-        vec first = set16(start);
+        vec first = set16_at(start, half);
         UNROLL
         for (int v = 0; v < V; v++)
             sum[v] = first;
     } else {
-        sum_entry16(from, e, V, pattern, 1, set16(start), sum);
+        sum_entry16(from, e, V, pattern, 1, set16_at(start, half), sum);
         e += records;
     }
     for (; e != end; e += records)
