@@ -18,13 +18,20 @@ It exports the network, compares the export with torch, measures it on all 255,8
 writes paper.safetensors, paper.onnx and the card paper.json. Interrupted, the same command goes on; run again, it
 does not read the test split again. 'bacalhaunet models paper' shows the card.
 trained on the field profile, so measured on it
-  bacalhaunet ship runs/field --name field --data-profile field"""
+  bacalhaunet ship runs/field --name field --data-profile field
+a shipped network measured and exported again, as the package does it today
+  bacalhaunet ship lite --name lite"""
 
 
 def build(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = EXAMPLE
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, or a saved model (.safetensors)")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="the folder of a run, a saved model (.safetensors), or the name of a shipped network",
+    )
     parser.add_argument("--name", type=str, required=True, help="the name commands will take")
     parser.add_argument("--summary", type=str | None, default=None, help="what it is, in a few words (composed)")
     parser.add_argument(

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,16 @@ def test_cost_and_digests_are_those_of_the_files(shipped, card):
         file = shipped.with_suffix(f".{kind}")
         assert card["sha256"][kind] == digest(file)
         assert card["bytes"][kind] == file.stat().st_size
+
+
+def test_a_shipped_network_is_measured_again_and_its_training_taken_over(shipped, card, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped_networks, "FOLDER", shipped.parent)
+    monkeypatch.chdir(tmp_path)
+    again = json.loads(ship(Path("tiny"), "tiny", folder=tmp_path / "new", amounts=Amounts(2, 1, 1, 0)).read_text())
+    assert {**again, "measured": None} == {**card, "measured": None}
+    assert (tmp_path / "runs/shipped-tiny/measured").is_dir()  # the test split is gone through once
+    with pytest.raises(ModelFileError):
+        ship(Path("unknown"), "tiny", folder=tmp_path / "new", amounts=SMALL)
 
 
 def test_the_calibration_is_on_the_card_and_in_the_export(shipped, card, monkeypatch):

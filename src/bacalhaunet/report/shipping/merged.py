@@ -1,10 +1,12 @@
-r"""The coarser answer of a card: classes that a network takes for each other at high SNR count as one.
+r"""The coarser answer of a card: classes that a network cannot tell apart where high SNRs begin count as one.
 
-.. math:: \text{merge } i, j \quad\text{if}\quad \frac{c_{ij} + c_{ji}}{n_i + n_j} > 0.1
+.. math:: \text{merge } i, j \quad\text{if}\quad \frac{c_{ij} + c_{ji}}{c_{ii} + c_{jj} + c_{ij} + c_{ji}} > \frac13
 
-over validation frames of 10 dB and more, with `c_{ij}` frames of class i named j and `n_i` frames of class i. What is
-merged with the same class is merged. The accuracy with and without it is then that of the test frames. Coarser still
-are the groups that every answer names beside its class (``classify.groups``), the same for every network.
+over validation frames of 10 and 12 dB, with `c_{ij}` frames of class i named j: of the frames of either class that are
+named one of the two, a coin would name half wrong. An answer that is to hold from 10 dB on must hold there, and
+averages up to 30 dB hide classes that are told apart only far above. What is merged with the same class is merged.
+The accuracy from 10 dB on with and without it is then that of the test frames. Coarser still are the groups that
+every answer names beside its class (``classify.groups``), the same for every network.
 """
 
 from __future__ import annotations
@@ -20,18 +22,22 @@ from bacalhaunet.classify.groups import group_numbers
 FROM_DB = 10
 """Smallest SNR label that counts as high."""
 
-SHARE = 0.1
-"""Share of two classes' frames taken for the other one, above which the two are merged."""
+LOWEST_DB = (10, 12)
+"""SNR labels at which classes must be told apart; two of them, so that there are frames enough."""
+
+SHARE = 1 / 3
+"""Share of wrong names among the frames of two classes that are named one of the two, above which they are merged."""
 
 
 def confused(validation: Evaluation) -> list[tuple[str, ...]]:
     """Return the groups of two and more classes that cannot be told apart, from validation frames."""
-    table = _high(validation).sum(axis=0)
-    frames = table.sum(axis=1)
+    table = validation.counts[[snr in LOWEST_DB for snr in validation.snrs_db]].sum(axis=0)
+    right = np.diag(table)
     group = list(range(len(table)))
     for i in range(len(table)):
         for j in range(i):
-            if table[i, j] + table[j, i] > SHARE * (frames[i] + frames[j]):
+            wrong = table[i, j] + table[j, i]
+            if wrong > SHARE * (right[i] + right[j] + wrong):
                 group = [group[i] if number == group[j] else number for number in group]
     names = [tuple(n for n, g in zip(validation.names, group, strict=True) if g == number) for number in set(group)]
     return sorted(members for members in names if len(members) > 1)

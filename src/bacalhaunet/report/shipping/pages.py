@@ -62,9 +62,10 @@ def section(found: Sequence[Card]) -> str:
             "",
         ]
     lines += [
-        "The same test frames from 10 dB on. *Confused ones merged*: classes that the network takes for each other "
-        "there, the last column, count as one. *Groups*: the coarser answer beside each class, ASK, PSK, QAM/APSK, "
-        "AM, SSB, FM or GMSK.",
+        "The same test frames from 10 dB on. *Confused ones merged*: classes that the network cannot tell apart where "
+        "these SNRs begin, the last column, count as one: of the frames of two of them at 10 and 12 dB that are named "
+        "one of the two, more than a third have the wrong name. *Groups*: the coarser answer beside each class, ASK, "
+        "PSK, QAM/APSK, AM, SSB, FM or GMSK.",
         "",
         *table(_HIGH_COLUMNS, [_high_row(card) for card in found if "high_snr" in card]),
         f"![Accuracy over SNR of the shipped networks]({SNR_PICTURE})",

@@ -19,7 +19,7 @@ from bacalhaunet.deploy.export import export_network
 from bacalhaunet.errors import ConfigError, ParityError
 from bacalhaunet.models.catalog import CATALOG
 from bacalhaunet.models.saved import SavedModel, load_model
-from bacalhaunet.models.shipped_networks import FOLDER
+from bacalhaunet.models.shipped_networks import FOLDER, ShippedNetwork, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 from bacalhaunet.report.shipping.calibration import fitted
 from bacalhaunet.report.shipping.card import (
@@ -79,7 +79,8 @@ def ship(
     written last.
 
     Args:
-        run: The folder of a training run, or a saved model.
+        run: The folder of a training run, a saved model, or the name of a shipped network, which is measured and
+            exported again by what the package does today; how it was trained is taken over from its card.
         name: Small letters, digits and hyphens; not a name of the catalog.
         folder: Where the three files go.
         summary: What the network is, in a few words; composed if None.
@@ -97,16 +98,16 @@ def ship(
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name in CATALOG:
         raise ConfigError(f"the name is {name!r}", allowed="small letters, digits and hyphens; no name of the catalog")
-    path = run / MODEL_FILE if run.is_dir() else run
+    path, counts, shipped = _found(run)
     saved = load_model(path)
-    stages, recipe = history_of(path, saved), recipe_of(path)
-    trained_on = recipe[-1]["data"]["profile"]
+    training = shipped.card["training"] if shipped else _training(path, saved)
+    trained_on = training["profile"]
     split = Split(profile or (trained_on if trained_on in PROFILES else PROFILES[0]), amounts.test)
     with tempfile.TemporaryDirectory() as made:
         onnx = Path(made) / f"{name}.onnx"
         export_network(saved.network, onnx, "qcdq", spec=saved.spec, labels=saved.labels, dynamic_batch=True)
         cost = _cost(path, onnx)
-        measured = _measured(path, onnx, split, amounts)
+        measured = _measured(path, onnx, split, amounts, counts)
         files = {"safetensors": path, "onnx": onnx}
         card: Card = {
             "format": FORMAT,
@@ -115,21 +116,36 @@ def ship(
             **measured,
             **cost_part(cost, files),
             **{key: saved.metrics.get(key) for key in ("validation_accuracy", "validation_frames")},
-            "training": training_part(stages, recipe, _teachers(stages, path.parent)),
+            "training": training,
             "spec": saved.spec.to_dict(),
             "labels": list(saved.labels),
             "measured": circumstances(words),
         }
-        for kind, file in files.items():
+        for kind, content in {kind: file.read_bytes() for kind, file in files.items()}.items():
             with whole_file(folder / f"{name}.{kind}") as partial:
-                partial.write_bytes(file.read_bytes())
+                partial.write_bytes(content)
     write_text(folder / f"{name}.json", card_text(card))
     return folder / f"{name}.json"
 
 
-def _measured(path: Path, onnx: Path, split: Split, amounts: Amounts) -> Card:
+def _found(run: Path) -> tuple[Path, Path, ShippedNetwork | None]:
+    """Return the saved model of a run, where its counts are kept, and the shipped network that it is if it is one."""
+    shipped = None if run.exists() else shipped_networks().get(str(run))
+    if shipped is not None:
+        return shipped.model, Path("runs") / f"shipped-{run}" / MEASUREMENTS, shipped
+    path = run / MODEL_FILE if run.is_dir() else run
+    return path, path.parent / MEASUREMENTS, None
+
+
+def _training(path: Path, saved: SavedModel) -> Card:
+    """Describe how a saved model was trained, from its history and the folders of its runs."""
+    stages = history_of(path, saved)
+    return training_part(stages, recipe_of(path), _teachers(stages, path.parent))
+
+
+def _measured(path: Path, onnx: Path, split: Split, amounts: Amounts, counts: Path) -> Card:
     """Compare an export with torch, measure and calibrate it, and write the calibration into it."""
-    engine, counts = open_engine(onnx), path.parent / MEASUREMENTS
+    engine = open_engine(onnx)
     parity = _parity(path, engine, replace(split, per_cell=amounts.parity, seed=VALIDATION_SEED))
     print(f"{split.frames:,} test frames of the {split.profile} profile, {engine.name}", file=sys.stderr)
     evaluation = measure(engine, split, counts)
