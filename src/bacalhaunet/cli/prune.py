@@ -18,7 +18,7 @@ example: the three steps of the BacalhauNet report
 two steps of your own, each weight_decay:min_abs_weight
   bacalhaunet prune --network runs/six-bits/model.safetensors --steps '["5e-5:0.1", "5e-5:0.2"]' --output runs/own
 the report's steps, with lengths that mean the same for every filter
-  bacalhaunet prune --network runs/six-bits/model.safetensors --weight_rms 0.45 --weight_unit worth --output runs/units
+  bacalhaunet prune --network runs/six-bits/model.safetensors --weight_rms 1.05 --weight_unit worth --output runs/units
 the report's weight decays, to scores of your own instead of its thresholds
   bacalhaunet prune --network runs/six-bits/model.safetensors --scores '[0.046, 0.033, 0.0235]' --output runs/to-scores
 A step sets every weight below min_abs_weight to zero and fine-tunes the rest; zeros stay zero.
