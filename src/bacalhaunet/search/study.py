@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,11 @@ def read_study(place: StudyPlace) -> Any:
         raise ConfigError(
             "there is no study here", where=str(url.database), action="name the --output folder of 'search run'"
         )
-    with database_errors(place):
+    # Under the lock: a reader that opens a file while a worker makes its tables would make them too, and stop it.
+    alone: AbstractContextManager[None] = nullcontext()
+    if url.get_backend_name() == "sqlite" and os.access(Path(str(url.database)).parent, os.W_OK):
+        alone = study_lock(place.url, place.name)
+    with database_errors(place), alone:
         storage = _storage(place, None)
         try:
             return optuna.load_study(storage=storage, study_name=place.name)
