@@ -138,14 +138,7 @@ def prune(
     """
     _check(steps, weight_rms, weight_unit, scores)
     settings = resolved(config)
-    own: dict[str, object] = {"steps": [asdict(step) for step in steps]}
-    if weight_rms is not None:
-        own["weight_rms"] = weight_rms
-    if weight_unit != "layer":
-        own["weight_unit"] = weight_unit
-    if scores is not None:
-        own["scores"] = list(scores)
-    claim_folder(folder, settings + yaml.safe_dump(own))
+    claim_folder(folder, settings + _own_settings(steps, weight_rms, weight_unit, scores))
     data = data or training_data(config)
     stages = earlier_stages(config.network)
     spec, network = start_network(config, data)
@@ -165,18 +158,32 @@ def prune(
         title = f"pruning step {number} of {len(steps)}"
         result = prune_step(network, step, data, config, step_folder, title, masks)
         stages.append(_stage(settings, spec, result, step, how))
+        frames = sum(len(batch.labels) for batch in data.validation)
         metrics = {
             "validation_accuracy": result.validation_accuracy,
-            "validation_frames": sum(len(batch.labels) for batch in data.validation),
+            "validation_frames": frames,
             **told(stages),
-            "weight_decay": step.weight_decay,
-            "min_abs_weight": step.min_abs_weight,
+            **asdict(step),
             "density": density(network),
         }
         save_model(model, network, spec=spec, labels=data.names, metrics=metrics)
         yield PrunedRun(model, density(network), result)
         # The next step starts from the saved weights, so that a resumed run starts from the very same.
         network = load_model(model).network
+
+
+def _own_settings(
+    steps: Sequence[PruneStep], weight_rms: float | None, weight_unit: Unit, scores: Sequence[float] | None
+) -> str:
+    """Return as YAML what a pruning's settings have beside a training's; what is left at its default is left out."""
+    own: dict[str, object] = {"steps": [asdict(step) for step in steps]}
+    if weight_rms is not None:
+        own["weight_rms"] = weight_rms
+    if weight_unit != "layer":
+        own["weight_unit"] = weight_unit
+    if scores is not None:
+        own["scores"] = list(scores)
+    return yaml.safe_dump(own)
 
 
 def _masks_by_epsilon(
