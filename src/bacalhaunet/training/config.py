@@ -16,20 +16,20 @@ def _require(condition: bool, name: str, value: object, allowed: str) -> None:
 
 @dataclass(frozen=True)
 class BitsConfig:
-    """Bit widths for the whole network, 2 to 8 each.
+    """Bit widths for the whole network, 2 to 8 each; None is float32.
 
     Attributes:
         weight: Of every weight.
         activation: Of every activation.
-        input: Of the clipped input; 8 in the BacalhauNet report.
+        input: Of the clipped input; 8 in the BacalhauNet report. Float32 where weights and activations are.
         sum: Of every residual sum; None leaves the sums unquantized, as in 2021, and the metric charges the next
             layer 32 bits.
         shared_sums: Whether both inputs of a residual sum go through one quantizer.
     """
 
-    weight: int = 6
-    activation: int = 6
-    input: int = 8
+    weight: int | None = 6
+    activation: int | None = 6
+    input: int | None = 8
     sum: int | None = 6
     shared_sums: bool = False
 
@@ -37,8 +37,7 @@ class BitsConfig:
         """Check the ranges."""
         for name in ("weight", "activation", "input", "sum"):
             value = getattr(self, name)
-            whole = value is None and name == "sum"
-            _require(whole or 2 <= value <= 8, f"bits.{name}", value, "2 to 8" + (" or null" * (name == "sum")))
+            _require(value is None or 2 <= value <= 8, f"bits.{name}", value, "2 to 8, or null for float32")
 
 
 @dataclass(frozen=True)
