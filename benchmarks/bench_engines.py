@@ -21,12 +21,7 @@ import torch
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.cost.of import quantize
 from bacalhaunet.deploy.export import export_network
-from bacalhaunet.deploy.parity_ties import (
-    first_difference,
-    onnx_quantizers,
-    qonnx_outputs,
-    torch_quantizers,
-)
+from bacalhaunet.deploy.parity import first_difference, onnx_quantizers, qonnx_outputs, torch_quantizers
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
 from bacalhaunet.radio.modulations import SNRS_DB

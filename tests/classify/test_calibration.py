@@ -24,7 +24,7 @@ from bacalhaunet.classify.calibration_fit import (
     log_softmax,
     negative_log_likelihood,
 )
-from bacalhaunet.classify.recording_summary import Pool
+from bacalhaunet.classify.recording import Pool
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.onnx_metadata import with_entry
 from tests.models.test_onnx_metadata import PLAIN

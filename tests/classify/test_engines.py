@@ -9,19 +9,19 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from bacalhaunet.classify import engines, engines_onnx, native_engine  # noqa: E402
-from bacalhaunet.classify.engines import Engine, open_engine, register  # noqa: E402
-from bacalhaunet.cost.of import quantize  # noqa: E402
-from bacalhaunet.deploy.stored_program import with_program  # noqa: E402
-from bacalhaunet.errors import (  # noqa: E402
+from bacalhaunet.classify import engines, engines_onnx, native_engine
+from bacalhaunet.classify.engines import Engine, open_engine, register
+from bacalhaunet.cost.of import quantize
+from bacalhaunet.deploy.integer.stored import with_program
+from bacalhaunet.errors import (
     ConfigError,
     MissingExtraError,
     ModelFileError,
     UnsupportedOperationError,
 )
-from bacalhaunet.radio.modulations import NAMES  # noqa: E402
-from tests.cost.small_networks import Builder, small_network  # noqa: E402
-from tests.deploy.random_networks import GraphWriter  # noqa: E402
+from bacalhaunet.radio.modulations import NAMES
+from tests.cost.small_networks import Builder, small_network
+from tests.deploy.random_networks import GraphWriter
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
 NETWORKS = ["vgg10_w8a8_baseline", "bacalhaunet_w6a6_pruned", "aaronnet32"]
@@ -58,7 +58,7 @@ def test_the_real_frame_is_16qam_for_every_reference_network(network):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_reference_networks_give_what_qonnx_computes_node_by_node(network):
     """qonnx's executor is the definition of Quant nodes; it takes one frame."""
-    from bacalhaunet.deploy.parity_ties import first_difference, onnx_quantizers, qonnx_outputs
+    from bacalhaunet.deploy.parity import first_difference, onnx_quantizers, qonnx_outputs
     from bacalhaunet.models.onnx_files import read_onnx
 
     path = REFERENCE / f"networks/{network}.onnx"

@@ -4,17 +4,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("brevitas")
 
-from bacalhaunet.classify.engines import open_engine  # noqa: E402
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.cost.of import cost_of, quantize  # noqa: E402
-from bacalhaunet.deploy.export import export_network, trace  # noqa: E402
-from bacalhaunet.deploy.export_target import open_network  # noqa: E402
-from bacalhaunet.deploy.parity import probe_frames  # noqa: E402
-from bacalhaunet.errors import ConfigError, ModelFileError  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.saved import save_model  # noqa: E402
-from bacalhaunet.radio.modulations import NAMES  # noqa: E402
+from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.cost.of import cost_of, quantize
+from bacalhaunet.deploy.export import export_network, trace
+from bacalhaunet.deploy.export_target import open_network
+from bacalhaunet.deploy.parity import probe_frames
+from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import save_model
+from bacalhaunet.radio.modulations import NAMES
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 pytest.importorskip("h5py")
 
 from bacalhaunet.classify.evaluation_data import Selection, batches
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
-from bacalhaunet.data.split import radioml_split
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES
 from tests.classify.small_file import write_small_file

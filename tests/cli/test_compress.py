@@ -5,13 +5,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.cli.compress_ablation import draw_ablation  # noqa: E402
-from bacalhaunet.cli.main import main  # noqa: E402
-from bacalhaunet.compression.ablation import AblationRow  # noqa: E402
-from bacalhaunet.models.catalog import separable_network  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.saved import load_model, save_model  # noqa: E402
-from bacalhaunet.radio.modulations import NAMES  # noqa: E402
+from bacalhaunet.cli.compress_ablation import draw_ablation
+from bacalhaunet.cli.main import main
+from bacalhaunet.models.catalog import separable_network
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet_paper.ablation import AblationRow
 
 SMALL = (
     *("--bits", "[]", "--allocation.factor", "1", "--prune_epochs", "2", "--norm_batches", "1", "--batch_size", "32"),

@@ -5,9 +5,9 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.cli.main import main  # noqa: E402
-from bacalhaunet.cost.of import cost_of  # noqa: E402
-from tests.cost.small_networks import Builder, small_network  # noqa: E402
+from bacalhaunet.cli.main import main
+from bacalhaunet.cost.of import cost_of
+from tests.cost.small_networks import Builder, small_network
 
 
 def run(capsys, *words):

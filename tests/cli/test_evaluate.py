@@ -6,11 +6,11 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("h5py")
 
-from bacalhaunet.classify.engines import open_engine  # noqa: E402
-from bacalhaunet.cli.main import main  # noqa: E402
-from bacalhaunet.data.radioml import RadioMLFile  # noqa: E402
-from tests.classify.small_file import write_small_file  # noqa: E402
-from tests.cost.small_networks import Builder  # noqa: E402
+from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.cli.main import main
+from bacalhaunet.data.radioml import RadioMLFile
+from tests.classify.small_file import write_small_file
+from tests.cost.small_networks import Builder
 
 KEYS = {"accuracy", "interval", "frames", "accuracy_by_snr", "accuracy_by_modulation", "confusion"}
 

@@ -4,8 +4,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
 pytest.importorskip("brevitas")
 
-from bacalhaunet.cli.main import main  # noqa: E402
-from bacalhaunet.cost.of import cost_of  # noqa: E402
+from bacalhaunet.cli.main import main
+from bacalhaunet.cost.of import cost_of
 
 
 def run(capsys, *words):

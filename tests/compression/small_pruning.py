@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bacalhaunet.compression.score_pruning import ScorePruningConfig
-from bacalhaunet.compression.to_score import prune_to_score
+from bacalhaunet.compression.score_pruning import ScorePruningConfig, prune_to_score
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
 from bacalhaunet.training.config import TrainConfig

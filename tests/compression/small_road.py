@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bacalhaunet.compression.config import AllocationConfig, CompressConfig
-from bacalhaunet.compression.road import compress
+from bacalhaunet.compression.pipeline import compress
 from bacalhaunet.compression.score_pruning import ScorePruningConfig
 from bacalhaunet.models.catalog import separable_network
 from tests.compression.small_pruning import data

@@ -3,31 +3,34 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from bacalhaunet.compression.allocation import ALLOCATION_FILE, allocate  # noqa: E402
-from bacalhaunet.compression.bits import (  # noqa: E402
+from bacalhaunet.compression.bits import (
+    ALLOCATION_FILE,
     Knob,
     Lowering,
+    allocate,
     bit_knobs,
     cheapest_lowering,
     lowered_network,
     lowerings,
     with_knob,
 )
-from bacalhaunet.compression.budget import network_cost  # noqa: E402
-from bacalhaunet.compression.config import AllocationConfig  # noqa: E402
-from bacalhaunet.cost.analytic import spec_cost  # noqa: E402
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.cost.nonzero import nonzero_weights  # noqa: E402
-from bacalhaunet.deploy.export import trace  # noqa: E402
-from bacalhaunet.models.layers import Quantizer  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from tests.models.random_specs import network_specs, separable  # noqa: E402
-from tests.training.shared_run import batches  # noqa: E402
+from bacalhaunet.compression.budget import network_cost
+from bacalhaunet.compression.config import AllocationConfig
+from bacalhaunet.cost.analytic import (
+    nonzero_weights,
+    spec_cost,
+)
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.deploy.export import trace
+from bacalhaunet.models.layers import Quantizer
+from bacalhaunet.models.network import build_network
+from tests.models.random_specs import network_specs, separable
+from tests.training.shared_run import batches
 
-from .small_pruning import SPEC, start  # noqa: E402
+from .small_pruning import SPEC, start
 
 SHARED = SPEC.quantized(5, 5, sum_bits=5, shared_sums=True)
 

@@ -2,22 +2,22 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bacalhaunet.compression.budget import (  # noqa: E402
+from bacalhaunet.compression.budget import (
     charged_score,
     groups,
     marginal_scores,
     masks_for_score,
     network_cost,
 )
-from bacalhaunet.cost.analytic import spec_cost  # noqa: E402
-from bacalhaunet.cost.of import quantize  # noqa: E402
-from bacalhaunet.errors import ConfigError  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from tests.models.random_specs import network_specs  # noqa: E402
+from bacalhaunet.cost.analytic import spec_cost
+from bacalhaunet.cost.of import quantize
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from tests.models.random_specs import network_specs
 
 WINNER = quantize(find_spec("bacalhaunet"), 6)
 

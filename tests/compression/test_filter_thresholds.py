@@ -4,9 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.compression.budget import charged_score, marginal_scores
-from bacalhaunet.compression.filter_thresholds import masks_by_filter, masks_by_length, squared_gradients
+from bacalhaunet.compression.filter_thresholds import (
+    masks_by_filter,
+    masks_by_length,
+    normalized_layers,
+    rescale_weights,
+    squared_gradients,
+)
 from bacalhaunet.compression.iterative import PruneStep, prune
-from bacalhaunet.compression.weight_scale import normalized_layers, rescale_weights
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.network import build_network
 from bacalhaunet.training.config import TrainConfig

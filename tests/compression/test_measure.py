@@ -2,17 +2,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bacalhaunet.compression.measure import (  # noqa: E402
-    drawn_frames,
-    estimate_norms,
-    mean_loss,
-    validation_accuracy,
-)
-from bacalhaunet.data.batches import Batch  # noqa: E402
-from bacalhaunet.training.task import cross_entropy  # noqa: E402
-from tests.training.shared_run import batches  # noqa: E402
+from bacalhaunet.compression.path import drawn_frames, estimate_norms, mean_loss, validation_accuracy
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.training.task import cross_entropy
+from tests.training.shared_run import batches
 
-from .small_pruning import start  # noqa: E402
+from .small_pruning import start
 
 FOUR = [batches(3).batch(number) for number in range(4)]
 

@@ -7,16 +7,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.compression.budget import network_cost  # noqa: E402
-from bacalhaunet.compression.config import AllocationConfig, CompressConfig  # noqa: E402
-from bacalhaunet.compression.path import PATH_FILE, read_path  # noqa: E402
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.deploy.export import trace  # noqa: E402
-from bacalhaunet.errors import ConfigError  # noqa: E402
-from bacalhaunet.models.saved import load_model  # noqa: E402
-from bacalhaunet.training.history import history_of  # noqa: E402
+from bacalhaunet.compression.budget import network_cost
+from bacalhaunet.compression.config import AllocationConfig, CompressConfig
+from bacalhaunet.compression.path import PATH_FILE, read_path
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.deploy.export import trace
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.saved import load_model
+from bacalhaunet.training.history import history_of
 
-from .small_road import digest, run  # noqa: E402
+from .small_road import digest, run
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.compression.budget import charged_score, groups, network_cost  # noqa: E402
-from bacalhaunet.compression.score_pruning import ScorePruning, ScorePruningConfig  # noqa: E402
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.deploy.export import trace  # noqa: E402
-from bacalhaunet.errors import ConfigError  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.training.fit import LAST_CHECKPOINT  # noqa: E402
+from bacalhaunet.compression.budget import charged_score, groups, network_cost
+from bacalhaunet.compression.score_pruning import ScorePruning, ScorePruningConfig
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.deploy.export import trace
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.training.fit import LAST_CHECKPOINT
 
-from .small_pruning import SPEC, TARGET, digest, run, start  # noqa: E402
+from .small_pruning import SPEC, TARGET, digest, run, start
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ class Recorder(ScorePruning):
 def test_cut_weights_come_back_only_where_they_may(tmp_path, monkeypatch, regrow):
     made = []
     monkeypatch.setattr(
-        "bacalhaunet.compression.to_score.ScorePruning", lambda *a: made.append(Recorder(*a)) or made[-1]
+        "bacalhaunet.compression.score_pruning.ScorePruning", lambda *a: made.append(Recorder(*a)) or made[-1]
     )
     run(tmp_path, pruning=ScorePruningConfig(every_steps=2, regrow=regrow, exchange=0.3))
     assert (made[0].back > 0) == regrow

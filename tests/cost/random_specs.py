@@ -2,8 +2,7 @@
 
 from hypothesis import strategies as st
 
-from bacalhaunet.models.blocks import SeparableBlock
-from bacalhaunet.models.spec import HeadSpec, InputSpec, NetworkSpec
+from bacalhaunet.models.spec import HeadSpec, InputSpec, NetworkSpec, SeparableBlock
 
 bits = st.one_of(st.none(), st.integers(2, 8))
 few_bits = st.integers(2, 8)

@@ -7,14 +7,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("brevitas")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.cost.analytic import spec_cost  # noqa: E402
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.cost.nonzero import nonzero_weights  # noqa: E402
-from bacalhaunet.cost.of import quantize  # noqa: E402
-from bacalhaunet.deploy.export import trace  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from tests.cost.random_specs import separable_specs  # noqa: E402
+from bacalhaunet.cost.analytic import (
+    nonzero_weights,
+    spec_cost,
+)
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.cost.of import quantize
+from bacalhaunet.deploy.export import trace
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from tests.cost.random_specs import separable_specs
 
 
 def pruned_network(spec, sparsity, seed):

@@ -7,11 +7,11 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.cost.report import score  # noqa: E402
-from bacalhaunet.errors import ModelFileError, UnsupportedOperationError  # noqa: E402
-from bacalhaunet.models.onnx_files import read_onnx  # noqa: E402
-from tests.cost.small_networks import Builder, small_network  # noqa: E402
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.cost.report import score
+from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
+from bacalhaunet.models.onnx_files import read_onnx
+from tests.cost.small_networks import Builder, small_network
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
 needs_reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="no ../shared/reference beside the checkout")

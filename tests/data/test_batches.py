@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from bacalhaunet.data.batches import FileBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.loaders import BatchStream, RadioMLDataset
+from bacalhaunet.data.batches import BatchStream, FileBatches, GeneratedBatches, RadioMLDataset, read_batch
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
-from bacalhaunet.data.split import radioml_split
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import SNRS_DB
 from tests.data.radioml_files import write

@@ -5,8 +5,7 @@ import onnxruntime
 from onnx import TensorProto, checker, helper, numpy_helper
 from onnx.shape_inference import infer_shapes
 
-from bacalhaunet.deploy.onnx_batch import free_batch
-from bacalhaunet.deploy.onnx_lowering import lower_quant
+from bacalhaunet.deploy.onnx_lowering import free_batch, lower_quant
 
 
 class GraphWriter:

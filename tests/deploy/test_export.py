@@ -8,26 +8,27 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("brevitas")
 
-from bacalhaunet.classify.engines import open_engine  # noqa: E402
-from bacalhaunet.cost.of import quantize  # noqa: E402
-from bacalhaunet.deploy.export import export_network, trace  # noqa: E402
-from bacalhaunet.deploy.integer.lowering import lower_file  # noqa: E402
-from bacalhaunet.deploy.parity import check_parity, probe_frames  # noqa: E402
-from bacalhaunet.deploy.parity_ties import (  # noqa: E402
+from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.cost.of import quantize
+from bacalhaunet.deploy.export import export_network, trace
+from bacalhaunet.deploy.integer.lowering import lower_file
+from bacalhaunet.deploy.integer.stored import stored_program
+from bacalhaunet.deploy.parity import (
     Quantizer,
+    check_parity,
     first_difference,
     onnx_outputs,
     onnx_quantizers,
+    probe_frames,
     qonnx_outputs,
     torch_quantizers,
 )
-from bacalhaunet.deploy.stored_program import stored_program  # noqa: E402
-from bacalhaunet.errors import ConfigError, ParityError  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB  # noqa: E402
-from tests.deploy.integer.test_stored import differences  # noqa: E402
+from bacalhaunet.errors import ConfigError, ParityError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+from tests.deploy.integer.test_stored import differences
 
 
 def warmed(spec, seed=0):

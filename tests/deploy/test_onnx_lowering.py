@@ -5,11 +5,10 @@ from hypothesis import strategies as st
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
-from bacalhaunet.deploy.onnx_lowering import has_quant, integer_range, lower_quant  # noqa: E402
-from bacalhaunet.deploy.onnx_session import make_session  # noqa: E402
-from bacalhaunet.errors import UnsupportedOperationError  # noqa: E402
+from bacalhaunet.deploy.onnx_lowering import has_quant, integer_range, lower_quant, make_session
+from bacalhaunet.errors import UnsupportedOperationError
 
 DOMAIN = "qonnx.custom_op.general"
 

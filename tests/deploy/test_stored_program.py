@@ -5,7 +5,7 @@ import pytest
 
 from bacalhaunet.classify.calibration import Calibration, read_calibration, write_calibration
 from bacalhaunet.deploy.integer.lowering import lower_file
-from bacalhaunet.deploy.stored_program import ENTRY, stored_program, with_program
+from bacalhaunet.deploy.integer.stored import ENTRY, stored_program, with_program
 from bacalhaunet.models.onnx_metadata import graph_digest, read_entries, with_entry
 from bacalhaunet.models.shipped_networks import shipped_networks
 from tests.deploy.integer.test_stored import differences

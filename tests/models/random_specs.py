@@ -2,8 +2,15 @@
 
 from hypothesis import strategies as st
 
-from bacalhaunet.models.blocks import ConvBlock, InvertedResidualBlock, SeparableBlock
-from bacalhaunet.models.spec import HeadSpec, HiddenSpec, InputSpec, NetworkSpec
+from bacalhaunet.models.spec import (
+    ConvBlock,
+    HeadSpec,
+    HiddenSpec,
+    InputSpec,
+    InvertedResidualBlock,
+    NetworkSpec,
+    SeparableBlock,
+)
 
 BITS = st.none() | st.integers(2, 8)
 

@@ -4,20 +4,22 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch.nn import functional  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
 
-from bacalhaunet.models import fake_quant  # noqa: E402
-from bacalhaunet.models import network as network_module  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.fused import fused_separable  # noqa: E402
-from bacalhaunet.models.layers import compute_plainly, on_one_row  # noqa: E402
-from bacalhaunet.models.native import build, functions, separable  # noqa: E402
-from bacalhaunet.models.native.pooling import largest  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.separable_block import SeparableBlock  # noqa: E402
-from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
+from bacalhaunet.models import fake_quant
+from bacalhaunet.models import network as network_module
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.layers import compute_plainly, on_one_row
+from bacalhaunet.models.native import build, functions, separable
+from bacalhaunet.models.native.functions import largest
+from bacalhaunet.models.network import (
+    build_network,
+    fused_separable,
+)
+from bacalhaunet.models.separable_block import SeparableBlock
+from bacalhaunet.models.spec import NetworkSpec
 
 pytestmark = pytest.mark.skipif(build.kernels() is None, reason="needs a C compiler with OpenMP")
 

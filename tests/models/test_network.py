@@ -5,17 +5,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bacalhaunet.errors import SpecError  # noqa: E402
-from bacalhaunet.models.catalog import CATALOG, find_spec  # noqa: E402
-from bacalhaunet.models.layers import Quantizer, compute_plainly  # noqa: E402
-from bacalhaunet.models.native import functions  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.states import calibrate, transfer_state  # noqa: E402
+from bacalhaunet.errors import SpecError
+from bacalhaunet.models.catalog import CATALOG, find_spec
+from bacalhaunet.models.layers import Quantizer, compute_plainly
+from bacalhaunet.models.native import functions
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.states import calibrate, transfer_state
 
-from .random_specs import network_specs  # noqa: E402
+from .random_specs import network_specs
 
 
 def small(spec=None, seed=0):

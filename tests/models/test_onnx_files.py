@@ -3,10 +3,10 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
-from bacalhaunet.errors import ModelFileError  # noqa: E402
-from bacalhaunet.models.onnx_files import QONNX_DOMAIN, read_onnx  # noqa: E402
+from bacalhaunet.errors import ModelFileError
+from bacalhaunet.models.onnx_files import QONNX_DOMAIN, read_onnx
 
 
 def write(path, domain, operator="Quant", as_inputs=True, **attributes):

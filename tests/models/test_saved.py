@@ -6,13 +6,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import save_file
 
-from bacalhaunet.errors import ModelFileError  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.saved import load_model, save_model  # noqa: E402
-from bacalhaunet.radio.modulations import NAMES  # noqa: E402
+from bacalhaunet.errors import ModelFileError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.radio.modulations import NAMES
 
 SPEC = find_spec("first-experiment").quantized(4, 5, sum_bits=4)
 

@@ -5,9 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.blocks import ConvBlock, InvertedResidualBlock, SeparableBlock
 from bacalhaunet.models.catalog import CATALOG
-from bacalhaunet.models.spec import HeadSpec, HiddenSpec, InputSpec, NetworkSpec
+from bacalhaunet.models.spec import (
+    ConvBlock,
+    HeadSpec,
+    HiddenSpec,
+    InputSpec,
+    InvertedResidualBlock,
+    NetworkSpec,
+    SeparableBlock,
+)
 
 from .random_specs import network_specs
 

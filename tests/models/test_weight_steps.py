@@ -6,25 +6,27 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
-from dataclasses import replace  # noqa: E402
+from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch.nn import functional  # noqa: E402
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
 
-from bacalhaunet.cost.analytic import spec_cost  # noqa: E402
-from bacalhaunet.cost.metric import metric_cost  # noqa: E402
-from bacalhaunet.cost.nonzero import nonzero_weights  # noqa: E402
-from bacalhaunet.deploy.export import trace  # noqa: E402
-from bacalhaunet.deploy.integer.interpreter import logits  # noqa: E402
-from bacalhaunet.deploy.integer.lowering import lower_model  # noqa: E402
-from bacalhaunet.models.catalog import separable_network  # noqa: E402
-from bacalhaunet.models.layers import compute_plainly  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.saved import load_model, save_model  # noqa: E402
-from bacalhaunet.models.spec import NetworkSpec  # noqa: E402
-from bacalhaunet.models.states import transfer_state  # noqa: E402
-from tests.models.random_specs import network_specs  # noqa: E402
+from bacalhaunet.cost.analytic import (
+    nonzero_weights,
+    spec_cost,
+)
+from bacalhaunet.cost.metric import metric_cost
+from bacalhaunet.deploy.export import trace
+from bacalhaunet.deploy.integer.interpreter import logits
+from bacalhaunet.deploy.integer.lowering import lower_model
+from bacalhaunet.models.catalog import separable_network
+from bacalhaunet.models.layers import compute_plainly
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import transfer_state
+from tests.models.random_specs import network_specs
 
 PLAIN = separable_network((5, 5), (2, 1), (8, 8), classes=4, frame_length=64).quantized(4, 5, sum_bits=5)
 LEARNED = replace(PLAIN, learned_weight_steps=True)

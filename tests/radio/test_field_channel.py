@@ -10,10 +10,8 @@ import torch
 
 from bacalhaunet.radio.field import Field
 from bacalhaunet.radio.field_config import FadingConfig, FieldConfig, ReceiverConfig
-from bacalhaunet.radio.field_draws import Draws
-from bacalhaunet.radio.field_fading import PROFILES, Fading
-from bacalhaunet.radio.field_receiver import noise_power
-from bacalhaunet.radio.field_signal import BLOCK_LENGTH, interpolate
+from bacalhaunet.radio.field_draws import BLOCK_LENGTH, Draws, interpolate
+from bacalhaunet.radio.field_receiver import PROFILES, Fading, noise_power
 from bacalhaunet.radio.random_streams import FrameStreams
 
 SEED = 11

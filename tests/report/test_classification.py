@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bacalhaunet.report.classification import flat_items, view_classification
+from bacalhaunet.report.page import flat_items, view_classification
 
 SUMMARY = {
     "label": "8PSK",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.report.step_results import read_cost, read_evaluation
+from bacalhaunet.report.run import read_cost, read_evaluation
 
 
 def _changed(path, **changes):

@@ -6,9 +6,8 @@ from bacalhaunet.cost.of import cost_of
 from bacalhaunet.models.catalog import CATALOG, find_spec
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.search.candidate import Candidate, choose_candidate, values_of
 from bacalhaunet.search.settings import STARTS
-from bacalhaunet.search.space import Range, SearchSpace, ShareRange
+from bacalhaunet.search.space import Candidate, Range, SearchSpace, ShareRange, choose_candidate, values_of
 
 
 class Drawn:

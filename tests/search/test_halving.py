@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.search.halving import HalvingConfig, Standing, is_hopeless
+from bacalhaunet.search.settings import HalvingConfig, Standing, is_hopeless
 
 RULE = HalvingConfig(first_epoch=1, factor=3, band=2.0, rivals=4)
 standings = st.lists(

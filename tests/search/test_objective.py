@@ -2,10 +2,9 @@ import pytest
 
 from bacalhaunet.compression.budget import least_score
 from bacalhaunet.cost.of import cost_of
-from bacalhaunet.models.blocks import SeparableBlock
-from bacalhaunet.models.spec import HeadSpec, InputSpec, NetworkSpec
-from bacalhaunet.search.candidate import Candidate
+from bacalhaunet.models.spec import HeadSpec, InputSpec, NetworkSpec, SeparableBlock
 from bacalhaunet.search.objective import remove_checkpoints, run_candidate
+from bacalhaunet.search.space import Candidate
 from bacalhaunet.training.run_data import training_data
 from tests.search.tiny import tiny_search
 

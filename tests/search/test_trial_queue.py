@@ -9,12 +9,10 @@ from sqlalchemy.exc import OperationalError
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.search import worker
-from bacalhaunet.search.candidate import choose_candidate
-from bacalhaunet.search.locking import file_lock
 from bacalhaunet.search.objective import Outcome
-from bacalhaunet.search.study import open_study, study_place
-from bacalhaunet.search.trial_queue import claim, make_sampler
-from bacalhaunet.search.worker import trial_folder
+from bacalhaunet.search.space import choose_candidate
+from bacalhaunet.search.study import file_lock, open_study, study_place
+from bacalhaunet.search.worker import claim, make_sampler, trial_folder
 from tests.search.tiny import tiny_search
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bacalhaunet.search.halving import HalvingConfig
-from bacalhaunet.search.settings import SearchConfig
+from bacalhaunet.search.settings import HalvingConfig, SearchConfig
 from bacalhaunet.search.space import Range, SearchSpace, ShareRange
 from bacalhaunet.training.config import DataConfig
 

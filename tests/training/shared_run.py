@@ -11,9 +11,9 @@ from lightning.pytorch import Callback
 from bacalhaunet.data.batches import GeneratedBatches
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
-from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import OptimizerConfig, TrainConfig
 from bacalhaunet.training.fit import fit
+from bacalhaunet.training.run_data import ResumableBatches
 
 CLASSES, BATCH, PER_EPOCH, EPOCHS = 4, 32, 12, 2
 

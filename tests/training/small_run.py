@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from bacalhaunet.data.batches import Batch
-from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import fit
+from bacalhaunet.training.run_data import ResumableBatches
 
 CLASSES, BATCH, PER_EPOCH, EPOCHS = 4, 32, 10, 3
 

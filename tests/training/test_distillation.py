@@ -4,23 +4,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch.nn import functional  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
 
-from bacalhaunet.data.batches import Batch  # noqa: E402
-from bacalhaunet.errors import BacalhauNetError, ConfigError  # noqa: E402
-from bacalhaunet.models.catalog import separable_network  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.saved import save_model  # noqa: E402
-from bacalhaunet.training.batches import ResumableBatches  # noqa: E402
-from bacalhaunet.training.config import DistillationConfig, TrainConfig  # noqa: E402
-from bacalhaunet.training.distillation import DistillationLoss, configured_loss  # noqa: E402
-from bacalhaunet.training.fit import BEST_CHECKPOINT, fit  # noqa: E402
-from bacalhaunet.training.run import resolved  # noqa: E402
-from bacalhaunet.training.task import cross_entropy  # noqa: E402
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.errors import BacalhauNetError, ConfigError
+from bacalhaunet.models.catalog import separable_network
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import save_model
+from bacalhaunet.training.config import DistillationConfig, TrainConfig
+from bacalhaunet.training.distillation import DistillationLoss, configured_loss
+from bacalhaunet.training.fit import BEST_CHECKPOINT, fit
+from bacalhaunet.training.run import resolved
+from bacalhaunet.training.run_data import ResumableBatches
+from bacalhaunet.training.task import cross_entropy
 
-from .shared_run import BATCH, CLASSES, batches  # noqa: E402
+from .shared_run import BATCH, CLASSES, batches
 
 SPEC = separable_network((5, 5), (2, 1), (8, 8), classes=CLASSES, frame_length=64)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.checkpoints import BestWeights
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import fit
+from bacalhaunet.training.run_data import ResumableBatches
 
 from .small_run import CLASSES, PER_EPOCH, NoisyLevels, network, run
 

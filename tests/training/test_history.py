@@ -4,11 +4,10 @@ pytest.importorskip("lightning")
 
 from bacalhaunet.compression.iterative import PruneStep, prune
 from bacalhaunet.errors import ConfigError, ModelFileError
-from bacalhaunet.models.blocks import SeparableBlock
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import load_model, save_model
-from bacalhaunet.models.spec import HeadSpec, NetworkSpec
+from bacalhaunet.models.spec import HeadSpec, NetworkSpec, SeparableBlock
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.training.config import BitsConfig, DataConfig, TrainConfig
 from bacalhaunet.training.history import history_of

@@ -4,8 +4,7 @@ import torch
 from bacalhaunet.models.catalog import CATALOG
 from bacalhaunet.models.network import build_network
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.optimizers import MuonAndAdam, configured_optimizer
-from bacalhaunet.training.schedule import schedule_factor
+from bacalhaunet.training.optimizers import MuonAndAdam, configured_optimizer, schedule_factor
 
 MUON = OptimizerConfig(0.005, kind="muon", matrix_learning_rate=0.02)
 

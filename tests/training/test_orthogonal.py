@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch.optim import Muon
 
-from bacalhaunet.training.optimizers import MuonAndAdam
-from bacalhaunet.training.orthogonal import orthogonal_factors
+from bacalhaunet.training.optimizers import MuonAndAdam, orthogonal_factors
 
 SHAPES = [(16, 27), (32, 16), (64, 64), (5, 3), (64, 9), (24, 200), (200, 24), (1, 7)]
 

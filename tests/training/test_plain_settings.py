@@ -3,7 +3,7 @@ from pathlib import Path
 
 import yaml
 
-from bacalhaunet.training.plain_settings import plain
+from bacalhaunet.training.config import plain
 
 
 @dataclass(frozen=True)

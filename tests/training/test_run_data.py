@@ -6,13 +6,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bacalhaunet.errors import ConfigError  # noqa: E402
-from bacalhaunet.models.catalog import find_spec  # noqa: E402
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB  # noqa: E402
-from bacalhaunet.training.config import DataConfig, TrainConfig  # noqa: E402
-from bacalhaunet.training.run_data import training_data  # noqa: E402
-from bacalhaunet.training.start import start_network  # noqa: E402
-from tests.data.radioml_files import write  # noqa: E402
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+from bacalhaunet.training.config import DataConfig, TrainConfig
+from bacalhaunet.training.run import start_network
+from bacalhaunet.training.run_data import training_data
+from tests.data.radioml_files import write
 
 CELLS = 2 * len(SNRS_DB)
 

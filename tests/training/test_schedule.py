@@ -3,7 +3,7 @@ import math
 import pytest
 
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.schedule import one_cycle, schedule_factor, warm_restarts
+from bacalhaunet.training.optimizers import one_cycle, schedule_factor, warm_restarts
 
 
 def test_warm_restarts_starts_each_period_at_the_peak_and_nears_zero_at_its_end():

@@ -4,16 +4,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bacalhaunet.models.catalog import separable_network  # noqa: E402
-from bacalhaunet.models.network import build_network  # noqa: E402
-from bacalhaunet.models.saved import load_model, save_model  # noqa: E402
-from bacalhaunet.radio.modulations import NAMES  # noqa: E402
-from bacalhaunet.training.config import DataConfig, DistillationConfig, TrainConfig  # noqa: E402
-from bacalhaunet.training.distillation import DistillationLoss, configured_loss  # noqa: E402
-from bacalhaunet.training.run import train  # noqa: E402
-from bacalhaunet.training.run_data import training_data  # noqa: E402
-from bacalhaunet.training.teacher_answers import BLOCK, KeptAnswers  # noqa: E402
-from tests.data.radioml_files import write  # noqa: E402
+from bacalhaunet.models.catalog import separable_network
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.training.config import DataConfig, DistillationConfig, TrainConfig
+from bacalhaunet.training.distillation import BLOCK, DistillationLoss, KeptAnswers, configured_loss
+from bacalhaunet.training.run import train
+from bacalhaunet.training.run_data import training_data
+from tests.data.radioml_files import write
 
 SPEC = separable_network((5, 5), (8, 4), (4, 4))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
-from bacalhaunet.deploy.onnx_session import make_session
+from bacalhaunet.deploy.onnx_lowering import make_session
 from bacalhaunet.errors import (
     BacalhauNetError,
     MissingExtraError,
@@ -170,8 +170,7 @@ def _load(target: str) -> _Graph:
     """Read a file; where the package onnx is there, lower its quantizers and prepare a free batch."""
     if find_spec("onnx") is None:
         return _Graph(Path(target).read_bytes())
-    from bacalhaunet.deploy.onnx_batch import free_batch
-    from bacalhaunet.deploy.onnx_lowering import has_quant, lower_quant
+    from bacalhaunet.deploy.onnx_lowering import free_batch, has_quant, lower_quant
     from bacalhaunet.models.onnx_files import read_onnx
 
     model = read_onnx(target)

@@ -4,10 +4,13 @@ A line of JSON with the fingerprint of the work, then blocks: kind (1 byte), len
 the content (4 bytes), content. Blocks that were written completely are given back in their order; at the first that was
 not, the file is cut and the work goes on from there. The answers are computed from the blocks alone, so they are the
 same as those of a run that was not stopped.
+
+Everything that the answers for a recording depend on, so that only the very same work is gone on with.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -23,6 +26,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet import __version__
+from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.recording_frames import BATCH
+from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError
 
 _HEAD = struct.Struct("<cII")
@@ -155,3 +162,26 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
         file.seek(max(0, status.st_size - (1 << 16)), os.SEEK_SET)
         check = zlib.crc32(file.read(1 << 16), check)
     return {"name": path.name, "size": status.st_size, "changed": status.st_mtime_ns, "check": check}
+
+
+def work_fingerprint(engine: Engine, recording: Recording, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fingerprint of classifying a recording, JSON values.
+
+    Args:
+        engine: The network.
+        recording: The recording; of its metadata, annotations do not count.
+        settings: Whatever else the answers depend on, JSON values.
+    """
+    data = Path(getattr(recording.store, "path", recording.path))
+    metadata = {name: part for name, part in (recording.metadata or {}).items() if name != "annotations"}
+    network = Path(engine.target)
+    return {
+        "version": __version__,
+        "data": file_fingerprint(data) if data.is_file() else str(data),
+        "samples": [len(recording), recording.sample_rate, repr(recording.store)],
+        "metadata": hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest(),
+        "network": hashlib.sha256(network.read_bytes()).hexdigest() if network.is_file() else engine.target,
+        "engine": [engine.name, str(getattr(engine, "kernels", "")), list(engine.labels)],
+        "batch": BATCH,
+        "settings": dict(settings),
+    }

@@ -15,10 +15,10 @@ import numpy as np
 
 from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
 from bacalhaunet.deploy.integer.program import Program
+from bacalhaunet.deploy.integer.stored import stored_program
+from bacalhaunet.deploy.native.layout import NativeTables
 from bacalhaunet.deploy.native.model import FLOAT, NativeModel, load_extension
 from bacalhaunet.deploy.native.plan import check_bytes
-from bacalhaunet.deploy.native.tables import NativeTables
-from bacalhaunet.deploy.stored_program import stored_program
 from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install
 
 if TYPE_CHECKING:

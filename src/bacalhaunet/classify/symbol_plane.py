@@ -3,6 +3,14 @@ r"""Symbols as points of the plane that stand still from picture to picture.
 .. math:: y_k e^{-j \hat\phi}, \qquad \hat\phi = \frac{1}{M} \arg \sum_k |y_k|\, e^{j M \angle y_k}
 
 the phase of the M-th power, which modulation does not move (Viterbi and Viterbi, 1983, as in ``front_end.carrier``).
+
+The symbols of a signal as points of the plane, for pictures.
+
+.. math:: y_k e^{-j (2 \pi \hat f k + \hat\phi)}
+
+The signal passes a root-raised-cosine filter, as a receiver's does, is taken at the timing of its squared envelope and
+turned back by what is left of its carrier (``front_end.carrier``: the smallest power M that has a line) and by its
+reference phase (``symbol_plane``).
 """
 
 from __future__ import annotations
@@ -11,6 +19,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bacalhaunet.classify.front_end.settings import scipy_module
+from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of
+from bacalhaunet.classify.front_end.symbol_rate import fine_carrier, symbols
+from bacalhaunet.data.recordings.recording import Recording
 
 
 def turned(points: NDArray[Any], power: int) -> NDArray[Any]:
@@ -30,3 +43,52 @@ def scaled(points: NDArray[Any]) -> NDArray[np.complex64]:
     """Return points with a root mean square of 1; those of silence stay zero."""
     size = float(np.sqrt(np.mean(np.abs(points) ** 2))) if len(points) else 0.0
     return np.asarray(points / size if size > 0 else points, np.complex64)
+
+
+POINTS = 1024
+"""Points of a picture at most."""
+
+_ROLL_OFF = 0.35
+_HALF_SPAN = 8
+
+
+def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]:
+    """Return up to 1024 symbols from the middle of a signal, or samples where its symbol rate is unknown.
+
+    The root mean square is 1; ASK and BPSK lie along the real axis.
+    """
+    channel = channel_of(recording, signal)
+    margin = _HALF_SPAN * SAMPLES_PER_SYMBOL
+    wanted = POINTS * SAMPLES_PER_SYMBOL + 2 * margin
+    first = max(0, (channel.count - wanted) // 2)
+    samples = channel.read(first, min(first + wanted, channel.count))
+    if signal.symbol_rate is None:
+        return scaled(samples[:: max(1, len(samples) // POINTS)])
+    period = float(channel.ratio) / signal.symbol_rate
+    matched = scipy_module("signal").fftconvolve(samples, root_raised_cosine(period), "same")
+    inside = matched[margin:-margin] if len(matched) > 4 * margin else matched
+    points = symbols(inside.astype(np.complex64), period)[:POINTS]
+    fine = fine_carrier(points)
+    if fine is None:
+        return scaled(points)
+    points = points * np.exp(-2j * np.pi * fine.offset * np.arange(len(points)))
+    return scaled(turned(points, fine.power))
+
+
+def root_raised_cosine(period: float, roll_off: float = _ROLL_OFF) -> NDArray[np.float64]:
+    """Return the taps of a root-raised-cosine filter of unit energy.
+
+    Args:
+        period: Samples a symbol.
+        roll_off: 0 to 1, 0 excluded.
+    """
+    half = round(_HALF_SPAN * period)
+    time = np.arange(-half, half + 1) / period
+    edge = np.abs(np.abs(4 * roll_off * time) - 1) < 1e-9
+    safe = np.where(edge | (time == 0), 0.1234, time)
+    taps = np.sin(np.pi * safe * (1 - roll_off)) + 4 * roll_off * safe * np.cos(np.pi * safe * (1 + roll_off))
+    taps /= np.pi * safe * (1 - (4 * roll_off * safe) ** 2)
+    taps[time == 0] = 1 - roll_off + 4 * roll_off / np.pi
+    angle = np.pi / (4 * roll_off)
+    taps[edge] = roll_off / np.sqrt(2) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
+    return np.asarray(taps / np.sqrt(np.sum(taps**2)))

@@ -75,8 +75,7 @@ def _open(network: str, kernels: str) -> list[Engine]:
 def _bound(engine: Engine, speed: EngineSpeed) -> dict[str, Any]:
     """Return kernels and vector operations of the native engine, and the share of the vector-issue bound it reaches."""
     from bacalhaunet.classify.native_engine import NativeEngine
-    from bacalhaunet.deploy.native.model import clock_rate
-    from bacalhaunet.deploy.native.operations import BYTES, ISSUED, vector_operations
+    from bacalhaunet.deploy.native.model import BYTES, ISSUED, clock_rate, vector_operations
 
     if not isinstance(engine, NativeEngine):
         return {}

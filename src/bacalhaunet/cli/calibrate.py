@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bacalhaunet.classify.calibration import Calibration, read_calibration, write_calibration
 from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, signal_logits
-from bacalhaunet.classify.calibration_report import CalibrationReport, calibrate, measure
+from bacalhaunet.classify.calibration_fit import CalibrationReport, calibrate, measure
 from bacalhaunet.classify.engines import open_engine, target_kind
 from bacalhaunet.classify.evaluation_data import Selection, batches
 from bacalhaunet.cli.classify_progress import progress_line

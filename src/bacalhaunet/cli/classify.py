@@ -18,10 +18,8 @@ from rich.table import Table
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.picture import check_picture, write_picture
-from bacalhaunet.classify.recording import Classification, LabelledFrames
-from bacalhaunet.classify.recording_annotations import Stretches, annotated_metadata
-from bacalhaunet.classify.recording_output import JsonDocument, WriteBatch, label_writer
-from bacalhaunet.classify.recording_summary import RecordingSummary
+from bacalhaunet.classify.recording import Classification, LabelledFrames, RecordingSummary
+from bacalhaunet.classify.recording_output import JsonDocument, Stretches, WriteBatch, annotated_metadata, label_writer
 from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording

@@ -13,8 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.frame_log import FrameLog
-from bacalhaunet.classify.work_fingerprint import work_fingerprint
+from bacalhaunet.classify.frame_log import FrameLog, work_fingerprint
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import BacalhauNetError
 

@@ -19,22 +19,22 @@ from rich.table import Column, Table
 
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.frame_log import FrameLog
-from bacalhaunet.classify.front_end.answers import (
+from bacalhaunet.classify.front_end.classification import (
     COLUMNS,
     NO_SIGNAL,
+    CaptureClassification,
     Frequencies,
+    SignalAnswer,
     capture_summary,
+    found_signals,
     shown_label,
     signal_annotations,
     signal_boxes,
     signal_object,
 )
-from bacalhaunet.classify.front_end.classification import CaptureClassification, SignalAnswer, found_signals
 from bacalhaunet.classify.picture import check_picture, write_picture
-from bacalhaunet.classify.recording import LabelledFrames
-from bacalhaunet.classify.recording_annotations import annotated_metadata
-from bacalhaunet.classify.recording_output import JsonDocument
-from bacalhaunet.classify.recording_summary import RecordingSummary
+from bacalhaunet.classify.recording import LabelledFrames, RecordingSummary
+from bacalhaunet.classify.recording_output import JsonDocument, annotated_metadata
 from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError

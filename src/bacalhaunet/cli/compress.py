@@ -9,10 +9,10 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.compress_ablation import draw_ablation
 from bacalhaunet.cli.compress_picture import draw_path
-from bacalhaunet.compression.ablation import ablate
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PathStep
-from bacalhaunet.compression.road import compress
+from bacalhaunet.compression.pipeline import compress
+from bacalhaunet_paper.ablation import ablate
 
 EXAMPLE = """\
 example: BacalhauNet, trained first, to half of the winner's score

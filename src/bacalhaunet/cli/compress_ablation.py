@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bacalhaunet.classify.evaluation import wilson_interval
-from bacalhaunet.compression.ablation import WHOLE, AblationRow
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report.figures.style import INK, MUTED, SERIES, new_figure, to_svg_file
+from bacalhaunet_paper.ablation import WHOLE, AblationRow
 
 ABLATION_PICTURE = "ablation.svg"
 

@@ -11,8 +11,7 @@ from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.label_places import place_labels
-from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane_figure
+from bacalhaunet.report.figures.score_plane import PlanePoint, place_labels, score_plane_figure
 from bacalhaunet.report.figures.style import to_svg_file
 
 PICTURE_FILE = "path.svg"

@@ -19,8 +19,8 @@ from bacalhaunet.models.shipped_networks import default_network, shipped_network
 
 if TYPE_CHECKING:
     from bacalhaunet.classify.front_end.settings import FrontEndSettings
-    from bacalhaunet.classify.live.addresses import Address
     from bacalhaunet.classify.live.session import Session
+    from bacalhaunet.classify.live.sources import Address
     from bacalhaunet.cli.listen_output import Output
 
 PORT = 8073
@@ -81,9 +81,9 @@ def build(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Listen until the source ends, the time is up, or Ctrl-C."""
     from bacalhaunet.classify.engines import open_engine
-    from bacalhaunet.classify.front_end.scipy_extra import scipy_module
-    from bacalhaunet.classify.live.reports import Reports
+    from bacalhaunet.classify.front_end.settings import scipy_module
     from bacalhaunet.classify.live.session import Session, ring_capacity
+    from bacalhaunet.classify.live.status import Reports
     from bacalhaunet.cli.listen_output import open_output
 
     _check(arguments)
@@ -174,7 +174,7 @@ def address_of(arguments: Namespace) -> tuple[Address, float]:
     Raises:
         ConfigError: If the source cannot be one, or its rate is unknown.
     """
-    from bacalhaunet.classify.live import addresses
+    from bacalhaunet.classify.live import sources as addresses
 
     source, rate = arguments.source, arguments.rate
     addresses.check_scheme(source)
@@ -184,11 +184,11 @@ def address_of(arguments: Namespace) -> tuple[Address, float]:
     if not separator:
         return addresses.FileAddress(source, rate, arguments.type, arguments.loop), rate
     if scheme == "zmq":
-        from bacalhaunet.classify.live.extras import zmq_module
+        from bacalhaunet.classify.live.sources import zmq_module
 
         zmq_module()  # says at once if it is missing
         return addresses.zmq_address(source, arguments.pull, arguments.bind), rate
-    from bacalhaunet.classify.live.extras import soapy_module
+    from bacalhaunet.classify.live.sources import soapy_module
 
     soapy_module()
     return addresses.SoapyAddress(place, rate, arguments.center, arguments.gain, arguments.channel), rate

@@ -16,9 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.session import Session
-from bacalhaunet.classify.live.status import Status
+from bacalhaunet.classify.live.status import Reports, Status
 
 _EVENTS = 6
 

@@ -10,13 +10,10 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.live.reports import Reports
+from bacalhaunet.classify.live.search import Row
 from bacalhaunet.classify.live.session import Session
-from bacalhaunet.classify.live.status import Status
-from bacalhaunet.classify.live.waterfall import Row
-from bacalhaunet.classify.live.web.access import Access
-from bacalhaunet.classify.live.web.feed import Feed
-from bacalhaunet.classify.live.web.hub import Hub
+from bacalhaunet.classify.live.status import Reports, Status
+from bacalhaunet.classify.live.web.feed import Access, Feed, Hub
 from bacalhaunet.classify.live.web.server import WebServer
 from bacalhaunet.errors import ConfigError
 

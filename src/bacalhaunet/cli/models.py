@@ -110,7 +110,7 @@ def _run_one(name: str, recipe: Path | None, *, as_json: bool) -> None:
         raise unknown_network(name)
     card = shipped[name].card
     if recipe is not None:
-        from bacalhaunet.report.shipping.recipe import write_recipe
+        from bacalhaunet.report.recipe import write_recipe
 
         print(write_recipe(card["training"]["recipe"], recipe))
     elif as_json:

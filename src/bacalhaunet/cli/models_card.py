@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bacalhaunet.report.shipping.merged import group_counts
-from bacalhaunet.report.shipping.training_file import in_words
+from bacalhaunet.report.merged import group_counts
+from bacalhaunet.report.recipe import in_words
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.report.reproduction.budgets import BUDGETS, BudgetName
-from bacalhaunet.report.reproduction.registry import ALL, REPRODUCTIONS, reproduce
-from bacalhaunet.report.reproduction.road import Road, road_config
-from bacalhaunet.report.reproduction.table_budgets import TABLE_BUDGETS, Setting
+from bacalhaunet_paper.budgets import BUDGETS, TABLE_BUDGETS, BudgetName, Setting
+from bacalhaunet_paper.pipeline import Road, road_config
+from bacalhaunet_paper.registry import ALL, REPRODUCTIONS, reproduce
 
 EXAMPLE = f"""\
 example: the whole road in a few minutes on two cores

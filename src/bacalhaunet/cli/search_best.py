@@ -15,8 +15,7 @@ from bacalhaunet.cost.analytic import spec_cost
 from bacalhaunet.outputs import write_text
 from bacalhaunet.search.front import Result, best_result, results
 from bacalhaunet.search.study import read_study, settings_of, study_place
-from bacalhaunet.training.config import TrainConfig
-from bacalhaunet.training.plain_settings import plain
+from bacalhaunet.training.config import TrainConfig, plain
 
 EXAMPLE = """\
 example: the cheapest network of at least 56 %, and the command that trains it

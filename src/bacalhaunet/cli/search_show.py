@@ -10,8 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import whole_file, write_text
-from bacalhaunet.report.figures.score_plane import PlanePoint
-from bacalhaunet.report.figures.search_front import search_front_figure
+from bacalhaunet.report.figures.score_plane import PlanePoint, search_front_figure
 from bacalhaunet.report.figures.style import to_svg_file
 from bacalhaunet.search.front import Result, front, results
 from bacalhaunet.search.study import read_study, study_place

@@ -9,7 +9,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.models.shipped_networks import FOLDER
-from bacalhaunet.report.shipping.ship import ship
+from bacalhaunet_paper.shipping import ship
 
 EXAMPLE = """\
 example: for maintainers; run in a source tree, it makes the network of a run one of the package's own

@@ -35,9 +35,8 @@ def run(arguments: Namespace) -> None:
     """Measure, print, write."""
     from bacalhaunet.cli.twin_make import changed_settings
     from bacalhaunet.radio.profiles import make_source
-    from bacalhaunet.report.fidelity import measure_fidelity, network_files
-    from bacalhaunet.report.fidelity_pictures import write_folder
-    from bacalhaunet.report.fidelity_text import markdown, summary
+    from bacalhaunet_paper.fidelity import measure_fidelity, network_files
+    from bacalhaunet_paper.fidelity_pages import markdown, summary, write_folder
 
     source = make_source("twin", **changed_settings(arguments.twin, TwinConfig()))
     networks = network_files(arguments.networks)

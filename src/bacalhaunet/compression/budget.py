@@ -9,11 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bacalhaunet.cost.analytic import spec_cost
-from bacalhaunet.cost.nonzero import nonzero_weights
+from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.cost.report import CostReport, score
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.layer_info import LayerInfo
+from bacalhaunet.models.block import LayerInfo
 from bacalhaunet.models.spec import NetworkSpec
 
 Pattern = Literal["single", "pairs", "channels"]

@@ -9,8 +9,7 @@ import yaml
 
 from bacalhaunet.compression.score_pruning import ScorePruningConfig
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
-from bacalhaunet.training.plain_settings import plain
+from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig, plain
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,21 @@ from typing import Literal
 import yaml
 from torch import nn
 
-from bacalhaunet.compression.filter_thresholds import masks_by_filter, masks_by_length, squared_gradients
+from bacalhaunet.compression.filter_thresholds import (
+    masks_by_filter,
+    masks_by_length,
+    rescale_weights,
+    squared_gradients,
+)
 from bacalhaunet.compression.pruning import KeepZeros, Masks, apply_masks, density, magnitude_masks
-from bacalhaunet.compression.weight_scale import rescale_weights
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.history import earlier_stages, history_of, stage, told
-from bacalhaunet.training.run import MODEL_FILE, claim_folder, finished, resolved
+from bacalhaunet.training.run import MODEL_FILE, claim_folder, finished, resolved, start_network
 from bacalhaunet.training.run_data import TrainingData, training_data
-from bacalhaunet.training.start import start_network
 
 Unit = Literal["layer", "worth"]
 """What the root mean square of weights is taken over, and in what units."""

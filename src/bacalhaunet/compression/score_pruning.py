@@ -6,22 +6,28 @@ again from zero. Towards the end of a run the masks are frozen.
 
 Source: the exchange is that of Evci et al., "Rigging the lottery: making all tickets winners", ICML 2020, with prices;
 the cubic schedule that of Zhu and Gupta, "To prune, or not to prune", 2017.
+
+Prune a network to a target score while it is trained on.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from bacalhaunet.compression.budget import Pattern, charged_score, least_score, masks_for_score
-from bacalhaunet.cost.nonzero import stored_weight
+from bacalhaunet.compression.budget import Pattern, charged_score, least_score, masks_for_score, network_cost
+from bacalhaunet.cost.analytic import stored_weight
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.fit import FitResult, fit
+from bacalhaunet.training.run_data import TrainingData
 
 GRADIENT_MEMORY = 0.98
 """Share of the mean gradient and the mean squared gradient that is kept from step to step."""
@@ -209,3 +215,48 @@ class ScorePruning(Callback):
         network = module.network
         assert isinstance(network, nn.Module)
         return {name: network.get_submodule(name) for name in self._names}
+
+
+def prune_to_score(
+    network: nn.Module,
+    spec: NetworkSpec,
+    target: float,
+    pruning: ScorePruningConfig,
+    data: TrainingData,
+    config: TrainConfig,
+    folder: Path,
+    title: str = "pruning",
+) -> FitResult:
+    """Prune ``network`` in place to a score and train it on, resuming from ``folder`` if a checkpoint lies there.
+
+    Args:
+        network: A trained network. On a resumed call it must be the same one as in the first call.
+        spec: Its specification.
+        target: The score to reach. A network that is below it already is trained on with its zeros kept.
+        pruning: How.
+        data: Training and validation batches.
+        config: Settings of the training, a teacher included.
+        folder: Where checkpoints, logs and the curve go.
+        title: Start of the progress lines.
+
+    Returns:
+        What the training gave; the network holds the weights with the best validation accuracy among those of the
+        epochs that ended with frozen masks.
+
+    Raises:
+        ConfigError: If the target asks for less than something of each layer.
+    """
+    batches = data.batches()
+    target = min(target, network_cost(network, spec).score)
+    freeze = pruning.freeze_step(config.epochs * len(batches))
+    return fit(
+        network,
+        batches,
+        data.validation,
+        config,
+        folder,
+        classes=data.classes,
+        title=title,
+        callbacks=[ScorePruning(spec, target, pruning)],
+        keep_from_epoch=max(1, -(-freeze // len(batches))),
+    )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bacalhaunet.cost.names import layer_name
+from bacalhaunet.cost.graph import layer_name
 from bacalhaunet.cost.report import FLOAT_BITS, CostReport, Finding, LayerCost
 
 if TYPE_CHECKING:

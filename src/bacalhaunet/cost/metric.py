@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacalhaunet.cost.findings import find_waste
-from bacalhaunet.cost.graph import Graph
-from bacalhaunet.cost.names import LAYER_OPERATORS, label_layers, layer_name
-from bacalhaunet.cost.prepare import prepare
-from bacalhaunet.cost.preprocess import preprocess
-from bacalhaunet.cost.qcdq import quantizers_from_linear
+from bacalhaunet.cost.graph import LAYER_OPERATORS, Graph, label_layers, layer_name
+from bacalhaunet.cost.prepare import prepare, preprocess, quantizers_from_linear
 from bacalhaunet.cost.report import CostReport, LayerCost
 from bacalhaunet.errors import MissingExtraError, ModelFileError, UnsupportedOperationError, how_to_install
 

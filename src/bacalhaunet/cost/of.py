@@ -95,6 +95,6 @@ def _file_cost(path: Path) -> CostReport:
 
 
 def _saved_cost(saved: SavedModel) -> CostReport:
-    from bacalhaunet.cost.nonzero import nonzero_weights
+    from bacalhaunet.cost.analytic import nonzero_weights
 
     return spec_cost(saved.spec, nonzero_weights(saved.network, saved.spec))

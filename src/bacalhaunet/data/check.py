@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.data.hdf5_rows import RowReader, row_reader
 from bacalhaunet.data.layout import CellLayout
-from bacalhaunet.data.radioml import ORDER, REMAKE, find_layout, open_radioml
+from bacalhaunet.data.radioml import ORDER, REMAKE, RowReader, find_layout, open_radioml, row_reader
 from bacalhaunet.errors import DatasetError
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 

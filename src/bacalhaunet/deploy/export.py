@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bacalhaunet import __version__
-from bacalhaunet.deploy.onnx_batch import free_batch
+from bacalhaunet.deploy.integer.stored import with_program
+from bacalhaunet.deploy.onnx_lowering import free_batch
 from bacalhaunet.deploy.parity import Parity, check_parity, probe_frames
-from bacalhaunet.deploy.stored_program import with_program
 from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
-from bacalhaunet.models.onnx_constants import constants_to_initializers
+from bacalhaunet.models.onnx_files import constants_to_initializers
 from bacalhaunet.outputs import whole_file
 from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
 

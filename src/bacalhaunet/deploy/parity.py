@@ -4,22 +4,180 @@ A quantizer turns the rounding error of a sum, about 1e-7, into a whole step whe
 levels. Two exact implementations therefore differ on rare frames. Such a frame is followed to the first quantizer at
 which the two part; it is accepted only if every value that differs there lies on a rounding boundary in both and
 differs by one step. Anything else is an error. No difference is accepted because it is small.
+
+Ties: where two exact implementations of a quantized network may part, and the proof that they did so there.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bacalhaunet.deploy.parity_ties import first_difference, onnx_outputs, onnx_quantizers, torch_quantizers
+from bacalhaunet.deploy.onnx_lowering import lower_quant, make_session
 from bacalhaunet.errors import ParityError
+from bacalhaunet.models.onnx_files import GraphConstants
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
     from torch import nn
+
+TIE_STEPS = 2e-4
+"""How far from a rounding boundary, in quantizer steps, float32 sums of a few hundred terms can put a tie."""
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """One quantizer of an activation in one forward pass.
+
+    Attributes:
+        name: The node or module.
+        before: Its input.
+        after: Its output.
+        step: Its scale, a scalar.
+    """
+
+    name: str
+    before: NDArray[Any]
+    after: NDArray[Any]
+    step: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two passes part.
+
+    Attributes:
+        is_tie: Whether every differing value lies on a rounding boundary in both and differs by one step.
+        text: Where and how far, in words.
+    """
+
+    is_tie: bool
+    text: str
+
+
+Outputs = Callable[["ModelProto", "NDArray[np.float32]", tuple[str, ...]], "list[NDArray[Any]]"]
+"""Computes the logits and the named inner tensors of a graph."""
+
+
+def onnx_outputs(model: ModelProto, frames: NDArray[np.float32], tensors: tuple[str, ...]) -> list[NDArray[Any]]:
+    """Return the logits and the named inner tensors that onnxruntime computes."""
+    import onnx
+
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    outputs = [value.name for value in watched.graph.output]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in outputs)
+    session = make_session(lower_quant(watched).SerializeToString())
+    entry = session.get_inputs()[0]
+    batch = entry.shape[0] if isinstance(entry.shape[0], int) else len(frames)
+    runs = [
+        session.run([outputs[0], *tensors], {entry.name: frames[k : k + batch]}) for k in range(0, len(frames), batch)
+    ]
+    return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+
+
+def qonnx_outputs(model: ModelProto, frames: NDArray[np.float32], tensors: tuple[str, ...]) -> list[NDArray[Any]]:
+    """Return the same as qonnx's executor computes it, node by node: the definition of Quant, and slow."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.general import RemoveStaticGraphInputs
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    from bacalhaunet.deploy.onnx_lowering import fix_batch
+
+    entry, exit_ = model.graph.input[0].name, model.graph.output[0].name
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # qonnx warns of shapes that shape inference leaves open
+        wrapper = ModelWrapper(fix_batch(model)).transform(RemoveStaticGraphInputs()).transform(InferShapes())
+        for frame in frames:
+            context = execute_onnx(wrapper, {entry: frame[None]}, return_full_exec_context=bool(tensors))
+            rows.append([np.array(context[name]) for name in (exit_, *tensors)])
+    return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+
+
+def torch_quantizers(network: nn.Module, frame: NDArray[np.float32]) -> list[Quantizer]:
+    """Run one frame in torch and return its activation quantizers in the order of execution."""
+    import torch
+
+    from bacalhaunet.models.layers import Quantizer as QuantizerModule
+
+    seen: list[Quantizer] = []
+
+    def watch(name: str) -> Callable[[Any, Any, Any], None]:
+        def record(module: Any, inputs: Any, output: Any) -> None:
+            before, after = inputs[0].detach().numpy(), output.detach().numpy()
+            seen.append(Quantizer(name, before, after, float(module.scale)))
+
+        return record
+
+    modules = [(name, module) for name, module in network.named_modules() if isinstance(module, QuantizerModule)]
+    handles = [module.register_forward_hook(watch(name)) for name, module in modules]
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.from_numpy(frame))
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def onnx_quantizers(model: ModelProto, frame: NDArray[np.float32], outputs: Outputs = onnx_outputs) -> list[Quantizer]:
+    """Run one frame of a QONNX or QCDQ graph and return its activation quantizers in the order of the graph."""
+    found = _quantizer_nodes(model)
+    entry = model.graph.input[0].name
+    wanted = tuple(dict.fromkeys(name for _, *ends, _ in found for name in ends if name != entry))
+    values = dict(zip(wanted, outputs(model, frame, wanted)[1:], strict=True))
+    values[entry] = frame
+    return [Quantizer(name, values[before], values[after], step) for name, before, after, step in found]
+
+
+def _quantizer_nodes(model: ModelProto) -> list[tuple[str, str, str, float]]:
+    """Return name, input, output and scale of every quantizer of an activation."""
+    constants = GraphConstants(model)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    found = []
+    for node in model.graph.node:
+        source: Any = None
+        if node.op_type == "Quant":
+            source = node
+        elif node.op_type == "DequantizeLinear":
+            source = makers.get(node.input[0])
+            while source is not None and source.op_type == "Clip":
+                source = makers.get(source.input[0])
+            source = source if source is not None and source.op_type == "QuantizeLinear" else None
+        if source is not None and constants.value(source.input[0]) is None:
+            step = constants.value(source.input[1])
+            scale = float(np.max(step.astype(np.float64))) if step is not None else float("nan")
+            found.append((node.name or node.output[0], source.input[0], node.output[0], scale))
+    return found
+
+
+def first_difference(expected: Sequence[Quantizer], found: Sequence[Quantizer]) -> Difference:
+    """Find the first quantizer at which two passes of one frame part, and judge whether it is a tie."""
+    if len(expected) != len(found):
+        return Difference(False, f"{len(expected)} quantizers on one side, {len(found)} on the other")
+    for one, other in zip(expected, found, strict=True):
+        shape = other.after.shape
+        levels = one.after.reshape(shape) / one.step, other.after / one.step
+        apart = np.abs(levels[0] - levels[1]) > 0.5
+        if not apart.any():
+            continue
+        values = np.stack([one.before.reshape(shape)[apart], other.before.reshape(shape)[apart]]) / one.step
+        away = float(np.abs(values - np.floor(values) - 0.5).max())
+        steps = float(np.abs(levels[0] - levels[1])[apart].max())
+        text = f"{int(apart.sum())} values at {other.name}, {away:.2g} steps off a rounding boundary, {steps:.0f} apart"
+        return Difference(away <= TIE_STEPS and steps < 1.5, text)
+    return Difference(False, "all quantizers agree, so the layers after the last one differ")
+
 
 RELATIVE = 2e-5
 """Largest difference of logits between two float32 implementations without a tie, relative to the largest logit."""

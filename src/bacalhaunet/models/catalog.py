@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.blocks import Block, ConvBlock, InvertedResidualBlock, SeparableBlock
 from bacalhaunet.models.network_names import unknown_network
-from bacalhaunet.models.spec import HeadSpec, HiddenSpec, InputSpec, NetworkSpec
+from bacalhaunet.models.spec import (
+    Block,
+    ConvBlock,
+    HeadSpec,
+    HiddenSpec,
+    InputSpec,
+    InvertedResidualBlock,
+    NetworkSpec,
+    SeparableBlock,
+)
 
 _REPORT = "BacalhauNet report, ITU AI/ML in 5G challenge 2021 (PS-007)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.block import ACTIVATIONS
+from bacalhaunet.models.block import ACTIVATIONS, LayerInfo, Stream, dense
 from bacalhaunet.models.fields import (
     MAX_CHANNELS,
     check_bits,
@@ -13,7 +13,6 @@ from bacalhaunet.models.fields import (
     check_integer,
     keyword_arguments,
 )
-from bacalhaunet.models.layer_info import LayerInfo, Stream, dense
 
 POOLS = ("max", "average", "flatten")
 """What turns channels over time into features: their maximum, their mean, or all values side by side."""

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from bacalhaunet.models.fake_quant import quantize
 from bacalhaunet.models.gpu import functions as gpu
-from bacalhaunet.models.gpu.layout import applies_to as gpu_applies_to
-from bacalhaunet.models.gpu.layout import as_signal
+from bacalhaunet.models.gpu.passes import applies_to as gpu_applies_to
+from bacalhaunet.models.gpu.passes import as_signal
 from bacalhaunet.models.native import functions as kernels
-from bacalhaunet.models.native.pooling import largest
+from bacalhaunet.models.native.functions import largest
 from bacalhaunet.models.weighted_layers import (
     SMALLEST_SCALE,
     FloatConvolution,

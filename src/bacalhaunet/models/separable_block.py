@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.block import Bits, Block, bit_fields
+from bacalhaunet.models.block import Bits, Block, LayerInfo, Stream, bit_fields, convolution
 from bacalhaunet.models.fields import (
     MAX_CHANNELS,
     MAX_LENGTH,
@@ -15,7 +15,6 @@ from bacalhaunet.models.fields import (
     check_integer,
     check_kernel,
 )
-from bacalhaunet.models.layer_info import LayerInfo, Stream, convolution
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,11 @@
-"""The specification of a network: everything that decides its shape, its bits and its cost, as plain data."""
+"""The specification of a network: everything that decides its shape, its bits and its cost, as plain data.
+
+The kinds of block a network is made of, by name.
+
+A new kind is a dataclass, a row here and its module in ``models.network``.
+
+What happens to a frame before the first block, as data.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +19,88 @@ from typing import Any
 import yaml
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.blocks import BLOCK_KINDS, Bits, Block, block_from
-from bacalhaunet.models.fields import MAX_CHANNELS, MAX_LENGTH, check_flag, check_integer, keyword_arguments
+from bacalhaunet.models.block import ACTIVATIONS, Bits, Block, LayerInfo, Stream
+from bacalhaunet.models.conv_block import ConvBlock
+from bacalhaunet.models.fields import (
+    MAX_CHANNELS,
+    MAX_LENGTH,
+    check_bits,
+    check_choice,
+    check_finite,
+    check_flag,
+    check_integer,
+    keyword_arguments,
+)
 from bacalhaunet.models.head_spec import HeadSpec, HiddenSpec, head_from
-from bacalhaunet.models.input_spec import InputSpec
-from bacalhaunet.models.layer_info import LayerInfo, Stream
+from bacalhaunet.models.inverted_residual_block import InvertedResidualBlock
+from bacalhaunet.models.separable_block import SeparableBlock
 
-__all__ = ["HeadSpec", "HiddenSpec", "InputSpec", "NetworkSpec"]
+__all__ = [
+    "ACTIVATIONS",
+    "BLOCK_KINDS",
+    "Bits",
+    "Block",
+    "ConvBlock",
+    "HeadSpec",
+    "HiddenSpec",
+    "InputSpec",
+    "InvertedResidualBlock",
+    "NetworkSpec",
+    "SeparableBlock",
+    "block_from",
+]
+
+BLOCK_KINDS: dict[str, type[Block]] = {cls.kind: cls for cls in (SeparableBlock, ConvBlock, InvertedResidualBlock)}
+"""The kinds of block by the name they have in a file."""
+
+
+def block_from(where: str, values: object) -> Block:
+    """Make a block from plain data with its ``kind``.
+
+    Raises:
+        SpecError: If the kind is unknown or the fields are not those of the kind.
+    """
+    if not isinstance(values, dict):
+        raise SpecError(f"{where} is {values!r}", where=where, allowed="a mapping with kind and fields")
+    kind = values.get("kind", SeparableBlock.kind)
+    check_choice(f"{where}.kind", kind, BLOCK_KINDS)
+    cls = BLOCK_KINDS[kind]
+    rest: dict[str, Any] = {key: value for key, value in values.items() if key != "kind"}
+    return cls(**keyword_arguments(where, cls, rest))
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What happens to a frame first.
+
+    Attributes:
+        channels: Rows of a frame; 2 for I and Q.
+        clip: Lowest and highest value kept, as the report's [-2, 3]; None for no clipping.
+        bits: Bits of the signed input quantizer; None for float32.
+    """
+
+    channels: int = 2
+    clip: tuple[float, float] | None = (-2.0, 3.0)
+    bits: int | None = None
+
+    def __post_init__(self) -> None:
+        """Take the pair from a list, as files give it."""
+        clip: object = self.clip
+        if isinstance(clip, list):
+            object.__setattr__(self, "clip", tuple(clip))
+
+    def check(self) -> None:
+        """Raise SpecError if a value is not allowed."""
+        check_integer("input.channels", self.channels, 1, MAX_CHANNELS)
+        check_bits("input.bits", self.bits)
+        if self.clip is None:
+            return
+        if not isinstance(self.clip, tuple) or len(self.clip) != 2:
+            raise SpecError(f"input.clip is {self.clip!r}", where="input", allowed="null or [lowest, highest]")
+        for value in self.clip:
+            check_finite("input.clip", value)
+        if not self.clip[0] < 0 < self.clip[1]:
+            raise SpecError(f"input.clip is {list(self.clip)}", where="input", allowed="lowest < 0 < highest")
 
 
 @dataclass(frozen=True)

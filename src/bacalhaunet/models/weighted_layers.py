@@ -17,7 +17,7 @@ from torch.nn import functional
 from bacalhaunet.models.fake_quant import quantize
 from bacalhaunet.models.gpu import functions as gpu
 from bacalhaunet.models.gpu.depthwise import depthwise as gpu_depthwise
-from bacalhaunet.models.gpu.layout import applies_to as gpu_applies_to
+from bacalhaunet.models.gpu.passes import applies_to as gpu_applies_to
 from bacalhaunet.models.native import functions as kernels
 
 SMALLEST_SCALE = 1e-10

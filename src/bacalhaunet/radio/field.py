@@ -22,10 +22,8 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.field_analog import AnalogTransmitter
 from bacalhaunet.radio.field_config import FieldConfig, check_field_config
 from bacalhaunet.radio.field_digital import DigitalTransmitter
-from bacalhaunet.radio.field_draws import Draws
-from bacalhaunet.radio.field_fading import Fading
-from bacalhaunet.radio.field_receiver import Receiver, noise_power
-from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal
+from bacalhaunet.radio.field_draws import BLOCK_LENGTH, MARGIN, Draws, FieldSignal
+from bacalhaunet.radio.field_receiver import Fading, Receiver, noise_power
 from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
 from bacalhaunet.radio.random_streams import FrameStreams
 

@@ -9,9 +9,18 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.radio.field_config import AnalogConfig, AudioConfig, Service
-from bacalhaunet.radio.field_draws import Choice, Draws, amplitude, between, choice, phasor
+from bacalhaunet.radio.field_draws import (
+    BLOCK_LENGTH,
+    Choice,
+    Draws,
+    FieldSignal,
+    amplitude,
+    between,
+    choice,
+    interpolate,
+    phasor,
+)
 from bacalhaunet.radio.field_messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages
-from bacalhaunet.radio.field_signal import BLOCK_LENGTH, FieldSignal, interpolate
 from bacalhaunet.radio.modulations import by_name
 
 UPSAMPLING = 4

@@ -9,8 +9,18 @@ from torch import Tensor
 
 from bacalhaunet.radio.constellations import BUILDERS, constellation
 from bacalhaunet.radio.field_config import DigitalConfig
-from bacalhaunet.radio.field_draws import Choice, Draws, Stream, between, log_between, phasor
-from bacalhaunet.radio.field_signal import BLOCK_LENGTH, MARGIN, FieldSignal, interpolate
+from bacalhaunet.radio.field_draws import (
+    BLOCK_LENGTH,
+    MARGIN,
+    Choice,
+    Draws,
+    FieldSignal,
+    Stream,
+    between,
+    interpolate,
+    log_between,
+    phasor,
+)
 from bacalhaunet.radio.modulations import by_name
 
 SYMBOLS = 336

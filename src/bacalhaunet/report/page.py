@@ -1,19 +1,153 @@
-"""The report of a run as one HTML page with nothing from elsewhere in it."""
+"""The report of a run as one HTML page with nothing from elsewhere in it.
+
+A classified recording as the report shows it: the answer, the runners-up, the facts.
+
+What the accuracies of a run mean, in words.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bacalhaunet import __version__
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published, wording
-from bacalhaunet.report.classification import view_classification
-from bacalhaunet.report.protocol import protocol_rows, protocol_sentences
 from bacalhaunet.report.run import Run, RunStep, load_run
 from bacalhaunet.report.run_figures import RunFigures, draw_figures
+
+_ANSWER = {"label", "confidence", "agreement", "probabilities"}
+"""Fields of the summary that the answer shows; the others are facts."""
+
+
+@dataclass(frozen=True)
+class ClassificationView:
+    """What the page says about a recording.
+
+    Attributes:
+        answer: The named modulation with its confidence, as a sentence; empty where the record has none.
+        bars: The most probable modulations with their probability, largest first.
+        facts: Everything else as rows of name and text.
+    """
+
+    answer: str
+    bars: tuple[tuple[str, float], ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def view_classification(values: Mapping[str, Any], most: int = 5) -> ClassificationView | None:
+    """Return the view of what ``classify --json`` prints, or of its ``summary`` alone; None where there is nothing.
+
+    Args:
+        values: The object.
+        most: Number of bars.
+    """
+    if not values:
+        return None
+    summary = values.get("summary", values)
+    if not isinstance(summary, Mapping):
+        summary = {"summary": summary}
+    found = summary.get("probabilities")
+    shares = {str(k): float(v) for k, v in found.items() if _is_share(v)} if isinstance(found, Mapping) else {}
+    bars = sorted(shares.items(), key=lambda item: -item[1])[:most]
+    rest = {key: value for key, value in summary.items() if key not in _ANSWER or (key == "probabilities" and not bars)}
+    return ClassificationView(_answer(summary), tuple(bars), tuple(flat_items(rest)))
+
+
+def flat_items(values: Mapping[str, Any], prefix: str = "", longest: int = 24) -> list[tuple[str, str]]:
+    """Return nested values as rows of name and text; of a long list the first ``longest`` and how many follow."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += flat_items(value, f"{name}, ", longest)
+        elif isinstance(value, (list, tuple)):
+            shown = ", ".join(_short(item) for item in value[:longest])
+            more = f" and {len(value) - longest} more" if len(value) > longest else ""
+            rows.append((name, shown + more or wording.MISSING))
+        else:
+            rows.append((name, _short(value)))
+    return rows
+
+
+def _answer(summary: Mapping[str, Any]) -> str:
+    if "label" not in summary:
+        return ""
+    label = summary["label"]
+    if label is None:
+        return "No modulation was named: every frame is silent."
+    answer = f"The recording is named {label}"
+    if _is_share(summary.get("confidence")):
+        answer += f", with a confidence of {wording.percent(summary['confidence'], 1)}"
+    if _is_share(summary.get("agreement")):
+        answer += f"; {wording.percent(summary['agreement'], 1)} of its frames say so one by one"
+    return answer + "."
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
+    return wording.MISSING if value is None else str(value)
+
+
+_SOURCES = {
+    "twin": "The frames come from the twin, a generator made to match RadioML 2018.01A. The published accuracies "
+    "beside ours were measured on the real data, so they compare as far as the twin can be trusted.",
+    "field": "The frames come from the field profile: signals as a receiver meets them, not RadioML's. The published "
+    "accuracies beside ours are of another task and give only a scale.",
+    "file": "The frames come from a file in RadioML 2018.01A's layout. The published accuracies beside ours are of the "
+    "original data set's prescribed test split; they compare directly only if this file is that data set.",
+}
+
+_NAMES = {
+    "split": "part of the data",
+    "frames_per_cell": "frames of each modulation and SNR",
+    "train_snr_min_db": "lowest SNR trained on, dB",
+    "seed": "seed",
+    "selection": "choices were made on",
+}
+
+
+def protocol_sentences(run: Run) -> list[str]:
+    """Return what a reader must know before comparing the accuracies, one statement a sentence or two."""
+    sentences: list[str] = []
+    if run.record.profile in _SOURCES:
+        sentences.append(_SOURCES[run.record.profile])
+    if run.evaluated and (last := run.evaluated[-1].evaluation):
+        modulations, snrs = len(last.by_modulation), len(last.by_snr)
+        sentences.append(
+            f"Accuracy is the share of {wording.count(last.frames)} frames whose modulation was named rightly, "
+            f"over {modulations} modulations and {snrs} SNR labels."
+        )
+        sentences.append(
+            "Intervals are Wilson's at 95 %. They cover the chance in which frames were drawn, not the chance in "
+            "training: another seed can move an accuracy further than its interval is wide."
+        )
+    seen = sum(step.record.frames_seen for step in run.steps)
+    if seen:
+        sentences.append(
+            f"The network saw {wording.count(seen)} frames in all steps together; the paper's training saw about "
+            "46 million."
+        )
+    return sentences
+
+
+def protocol_rows(run: Run) -> list[tuple[str, str]]:
+    """Return the recorded facts of the protocol as rows of name and value."""
+    rows = [("data", run.record.data)] if run.record.data else []
+    for key, value in run.record.protocol.items():
+        rows.append((_NAMES.get(key, key.replace("_", " ")), wording.MISSING if value is None else str(value)))
+    return rows
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,167 @@
-"""A run as the report sees it: the record with the measurements it points to."""
+"""A run as the report sees it: the record with the measurements it points to.
+
+What a run measured at one step: the accuracy and the cost, read from the JSON its commands printed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.report.run_record import CONFIG_FILE, RunRecord, StepRecord, read_run_record
-from bacalhaunet.report.step_results import StepCost, StepEvaluation, read_cost, read_evaluation
+from bacalhaunet.report.run_record import CONFIG_FILE, Fields, RunRecord, StepRecord, read_object, read_run_record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class StepEvaluation:
+    """Accuracy of one network, as ``evaluate --json`` prints it.
+
+    Attributes:
+        accuracy: Share of the frames named rightly.
+        interval: Wilson's 95 % interval of the accuracy.
+        frames: Number of frames.
+        by_snr: Accuracy by SNR label in dB, ascending.
+        by_modulation: Accuracy by modulation name, in label order.
+        confusion: Frames by true class (rows) and predicted class (columns); empty where it was not kept.
+        confusion_by_snr: The same at some SNR labels in dB; empty where it was not kept.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    frames: int
+    by_snr: dict[int, float]
+    by_modulation: dict[str, float]
+    confusion: NDArray[np.int64]
+    confusion_by_snr: dict[int, NDArray[np.int64]]
+
+    def snr_interval(self, snr_db: int) -> tuple[float, float]:
+        """Return Wilson's 95 % interval at one SNR label, every label having equally many frames."""
+        frames = max(1, self.frames // max(1, len(self.by_snr)))
+        return wilson_interval(min(frames, round(self.by_snr[snr_db] * frames)), frames)
+
+
+@dataclass(frozen=True)
+class LayerCostRow:
+    """One layer of the cost table: counts of one frame, bits, and its share of the score (0 to 1)."""
+
+    name: str
+    macs: float
+    density: float
+    input_bits: float
+    weight_bits: float
+    bit_ops: float
+    bit_mem: float
+    share: float
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Cost of one network, as ``cost --json`` prints it.
+
+    Attributes:
+        bit_ops: Bit operations of one frame.
+        bit_mem: Bits of the weights that are not zero.
+        score: The challenge's score.
+        layers: The cost by layer.
+        findings: Where bits are wasted, in words.
+        unsupported: Operations that the metric does not know.
+    """
+
+    bit_ops: float
+    bit_mem: float
+    score: float
+    layers: tuple[LayerCostRow, ...]
+    findings: tuple[str, ...]
+    unsupported: tuple[str, ...]
+
+
+def read_evaluation(path: Path) -> StepEvaluation:
+    """Return the evaluation in a file.
+
+    Raises:
+        ConfigError: If the file is missing or is not what ``evaluate --json`` prints.
+    """
+    fields = read_object(path, "the evaluation")
+    accuracy, frames = fields.number("accuracy", 0, 1), fields.count("frames")
+    bounds = fields.items("interval") or list(wilson_interval(round(accuracy * frames), max(1, frames)))
+    edges = Fields({str(index): value for index, value in enumerate(bounds)}, f"{fields.where}, interval")
+    by_snr = {_snr(key, fields): value for key, value in fields.numbers("accuracy_by_snr", 0, 1).items()}
+    tables = {_snr(key, fields): table for key, table in fields.mapping("confusion_by_snr").items()}
+    return StepEvaluation(
+        accuracy=accuracy,
+        interval=(edges.number("0", 0, 1), edges.number("1", 0, 1)),
+        frames=frames,
+        by_snr=dict(sorted(by_snr.items())),
+        by_modulation=fields.numbers("accuracy_by_modulation", 0, 1),
+        confusion=_table(fields.items("confusion"), fields.where),
+        confusion_by_snr={snr: _table(tables[snr], fields.where) for snr in sorted(tables)},
+    )
+
+
+def read_cost(path: Path) -> StepCost:
+    """Return the cost in a file.
+
+    Raises:
+        ConfigError: If the file is missing or is not what ``cost --json`` prints.
+    """
+    fields = read_object(path, "the cost")
+    return StepCost(
+        bit_ops=fields.number("bit_ops", 0),
+        bit_mem=fields.number("bit_mem", 0),
+        score=fields.number("score", 0),
+        layers=tuple(_layer(layer) for layer in fields.objects("layers")),
+        findings=_texts(fields, "findings"),
+        unsupported=_texts(fields, "unsupported"),
+    )
+
+
+def _layer(fields: Fields) -> LayerCostRow:
+    return LayerCostRow(
+        name=fields.text("name"),
+        macs=fields.number("macs", 0),
+        density=fields.number("density", 0, 1),
+        input_bits=fields.number("input_bits", 0),
+        weight_bits=fields.number("weight_bits", 0),
+        bit_ops=fields.number("bit_ops", 0),
+        bit_mem=fields.number("bit_mem", 0),
+        share=fields.number("share", 0, 1 + 1e-9),
+    )
+
+
+def _texts(fields: Fields, key: str) -> tuple[str, ...]:
+    found = fields.items(key)
+    if not all(isinstance(item, str) for item in found):
+        raise ConfigError(f"the field {key!r} holds more than texts", where=fields.where, allowed="a list of texts")
+    return tuple(found)
+
+
+def _snr(key: str, fields: Fields) -> int:
+    try:
+        return int(key)
+    except ValueError as error:
+        raise ConfigError(f"{key!r} is no SNR label", where=fields.where, allowed="whole dB, such as '-20'") from error
+
+
+def _table(rows: Sequence[object], where: str) -> NDArray[np.int64]:
+    if not rows:
+        return np.zeros((0, 0), np.int64)
+    problem = ConfigError("the confusion is not a square table of counts", where=where, allowed="24 lists of 24 counts")
+    try:
+        table = np.asarray(rows, np.float64)
+    except (ValueError, TypeError) as error:
+        raise problem from error
+    square = table.ndim == 2 and table.shape[0] == table.shape[1]
+    if not (square and bool(np.all(table >= 0)) and bool(np.all(table == np.floor(table)))):
+        raise problem
+    return table.astype(np.int64)
 
 
 @dataclass(frozen=True)

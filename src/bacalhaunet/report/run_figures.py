@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report import published, wording
-from bacalhaunet.report.figures.accuracy_over_snr import SnrCurve, accuracy_over_snr
-from bacalhaunet.report.figures.by_modulation import by_modulation
-from bacalhaunet.report.figures.confusion import confusion_matrix
-from bacalhaunet.report.figures.learning_curve import learning_curve
+from bacalhaunet.report.figures.accuracy import (
+    SnrCurve,
+    accuracy_over_snr,
+    by_modulation,
+    confusion_matrix,
+    learning_curve,
+)
 from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane
-from bacalhaunet.report.run import Run, RunStep
-from bacalhaunet.report.step_results import StepEvaluation
+from bacalhaunet.report.run import Run, RunStep, StepEvaluation
 
 CONFUSION_SNRS_DB = (-4, 4, 30)
 """SNR labels whose confusion matrices are drawn where the run kept them; those published for VGG10."""

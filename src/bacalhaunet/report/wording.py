@@ -1,6 +1,11 @@
-"""Numbers as people read them: percent, intervals, scores, counts and durations."""
+"""Numbers as people read them: percent, intervals, scores, counts and durations.
+
+Tables in Markdown.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 THIN_SPACE = "\u202f"
 MISSING = "–"
@@ -53,3 +58,13 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes}{THIN_SPACE}min"
     return f"{minutes // 60}{THIN_SPACE}h {minutes % 60}{THIN_SPACE}min"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table, an empty line after it included."""
+    lines = [
+        " | ".join(columns),
+        " | ".join(["---"] * len(columns)),
+        *(" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows),
+    ]
+    return [*(f"| {line} |" for line in lines), ""]

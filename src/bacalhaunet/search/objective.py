@@ -13,18 +13,15 @@ from torch import nn
 from bacalhaunet.compression.budget import least_score
 from bacalhaunet.compression.iterative import PruneStep, prune_step
 from bacalhaunet.compression.pruning import prunable_weights
-from bacalhaunet.compression.score_pruning import ScorePruningConfig
-from bacalhaunet.compression.to_score import prune_to_score
-from bacalhaunet.cost.analytic import spec_cost
-from bacalhaunet.cost.nonzero import nonzero_weights
+from bacalhaunet.compression.score_pruning import ScorePruningConfig, prune_to_score
+from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.outputs import write_text
-from bacalhaunet.search.candidate import Candidate
 from bacalhaunet.search.settings import SearchConfig
+from bacalhaunet.search.space import Candidate
 from bacalhaunet.training.fit import BEST_CHECKPOINT, LAST_CHECKPOINT, fit
-from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved
+from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved, start_network
 from bacalhaunet.training.run_data import TrainingData
-from bacalhaunet.training.start import start_network
 
 SPEC_FILE, TRAINED, PRUNED = "spec.yaml", "trained", "pruned"
 

@@ -1,10 +1,13 @@
-"""Settings of a training run. One YAML file holds them all; dotted overrides change one at a time."""
+"""Settings of a training run. One YAML file holds them all; dotted overrides change one at a time.
+
+Settings as plain values: what YAML can hold.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bacalhaunet.errors import ConfigError
 
@@ -169,3 +172,14 @@ class TrainConfig:
     def with_weight_decay(self, weight_decay: float) -> TrainConfig:
         """Return this run with another L2 penalty."""
         return replace(self, optimizer=replace(self.optimizer, weight_decay=weight_decay))
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses as dictionaries, tuples as lists and paths as text, all the way down."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value

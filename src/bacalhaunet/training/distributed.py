@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bacalhaunet.data.batches import Batch, FileBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.loaders import BatchSource
+from bacalhaunet.data.batches import Batch, BatchSource, FileBatches, GeneratedBatches, read_batch
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.layers import Activation, BatchNorm
 

@@ -1,17 +1,76 @@
-"""What takes a step along the gradient: Adam, or Muon for the layers' weights with Adam for everything else."""
+"""What takes a step along the gradient: Adam, or Muon for the layers' weights with Adam for everything else.
+
+Orthogonal factors of many small matrices at once.
+
+Learning-rate schedules, each a factor on the peak learning rate as a function of the step.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.orthogonal import orthogonal_factors
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""a, b, c of the iteration. Source: Jordan et al., "Muon", 2024."""
+
+ITERATIONS = 5
+
+SQUARES = 64
+"""Longest side of a matrix that is filled up to a square."""
+
+
+def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return about ``U V^T`` of each matrix ``U S V^T``, by Newton and Schulz's iteration.
+
+        X <- G / |G|,   then five times   X <- a X + (b A + c A^2) X  with  A = X X^T
+
+    Singular values end between about 0.7 and 1.2. Matrices of nearly the same shape are filled up with zeros, which the
+    iteration keeps, and go through it together: a network has a dozen small ones, and one by one they would cost a GPU
+    as much as the rest of a step. Larger ones go together with those of the same shape.
+
+    Args:
+        matrices: Each (rows, columns).
+
+    Returns:
+        Tensors of the same shapes, in the same order.
+    """
+    found: list[Tensor] = list(matrices)
+    together: dict[tuple[int, int], list[int]] = {}
+    for number, matrix in enumerate(matrices):
+        together.setdefault(_filled(*sorted(matrix.shape)), []).append(number)
+    for shape, numbers in together.items():
+        for number, factor in zip(numbers, _iterated([matrices[n] for n in numbers], shape), strict=True):
+            rows, columns = matrices[number].shape
+            found[number] = factor[:rows, :columns] if rows <= columns else factor[:columns, :rows].t()
+    return found
+
+
+def _filled(short: int, long: int) -> tuple[int, int]:
+    """Return the next square of a power of two for small matrices, whose number is what costs; large ones stay."""
+    side = 1 << (long - 1).bit_length()
+    return (side, side) if side <= SQUARES else (short, long)
+
+
+def _iterated(matrices: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
+    """Return the factors of matrices, turned where they have more rows than columns, filled up to one shape."""
+    turned = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t() for matrix in matrices]
+    filled = [functional.pad(m, (0, shape[1] - m.shape[1], 0, shape[0] - m.shape[0])) for m in turned]
+    x: Tensor = torch.stack(filled)
+    x = x / x.flatten(1).norm(dim=1).clamp_min(1e-7)[:, None, None]
+    a, b, c = COEFFICIENTS
+    for _ in range(ITERATIONS):
+        square = x @ x.transpose(1, 2)
+        x = a * x + (b * square + c * square @ square) @ x
+    return x
+
 
 MOMENTUM = 0.95
 """Share of Muon's mean gradient that is kept from step to step."""
@@ -112,3 +171,46 @@ OPTIMIZERS: dict[str, Callable[[nn.Module, OptimizerConfig], Optimizer]] = {"ada
 def configured_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
     """Return the optimizer that ``config`` describes, for all parameters of ``network``."""
     return OPTIMIZERS[config.kind](network, config)
+
+
+Factor = Callable[[int], float]
+
+WARM_UP_SHARE = 0.05
+"""Share of all steps over which ``one-cycle`` rises."""
+
+
+def warm_restarts(period_steps: int) -> Factor:
+    """Factor ``(1 + cos(pi (s mod T) / T)) / 2`` at step s: cosine annealing that restarts every T steps.
+
+    Args:
+        period_steps: T, steps of a period, 1 or more.
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, equation 5.
+    """
+    return lambda step: 0.5 * (1 + math.cos(math.pi * (step % period_steps) / period_steps))
+
+
+def one_cycle(total_steps: int) -> Factor:
+    """Factor ``(s + 1) / w`` up to step w, then one cosine down to 0 at the last step.
+
+    Args:
+        total_steps: Steps of the run; w is 5 % of them.
+    """
+    warm_up = max(1, round(WARM_UP_SHARE * total_steps))
+    rest = max(1, total_steps - warm_up)
+
+    def factor(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / rest)))
+
+    return factor
+
+
+def schedule_factor(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> Factor:
+    """Return the factor that ``config`` names, for a run of ``epochs`` times ``steps_per_epoch`` steps."""
+    kinds: dict[str, Callable[[], Factor]] = {
+        "warm-restarts": lambda: warm_restarts(config.period_epochs * steps_per_epoch),
+        "one-cycle": lambda: one_cycle(epochs * steps_per_epoch),
+    }
+    return kinds[config.schedule]()

@@ -1,24 +1,111 @@
-"""One training run from its settings to a saved model in a folder."""
+"""One training run from its settings to a saved model in a folder.
+
+The network a run starts from: fresh, or with the weights of an earlier one.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 import yaml
 from jsonargparse import ArgumentParser
+from torch import Tensor, nn
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.saved import save_model
+from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.network import build_network
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import calibrate, transfer_state
 from bacalhaunet.outputs import write_text
-from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.training.config import BitsConfig, TrainConfig, plain
 from bacalhaunet.training.curve import CURVE_FILE, CurvePoint
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import earlier_stages, history_of, stage, told
-from bacalhaunet.training.plain_settings import plain
+from bacalhaunet.training.history import earlier_stages, history_of, saved_model_of, stage, told
 from bacalhaunet.training.run_data import TrainingData, training_data
-from bacalhaunet.training.start import start_network
+
+SAVED_SUFFIX = ".safetensors"
+SPEC_SUFFIXES = (".yaml", ".yml", ".json")
+
+CALIBRATION_FRAMES = 512
+"""Frames, from the run's first batches, that the quantizers of a network with new bits are set on."""
+
+
+def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec, nn.Module]:
+    """Build the network ``config`` names, with the bits it asks for.
+
+    A name of the catalog or a specification gives weights drawn from ``config.seed``. A saved or shipped model gives
+    its own; with other bits its weights are taken over and its quantizers are set on the run's first training frames.
+
+    Args:
+        config: The run.
+        data: Its frames; a catalog network or specification is given as many classes as they have.
+
+    Raises:
+        SpecError: If the network is unknown or cannot be built.
+        ModelFileError: If the saved model cannot be read.
+        ConfigError: If a saved model has another number of classes.
+    """
+    path = saved_model_of(config.network) or Path(config.network)
+    if path.suffix == SAVED_SUFFIX:
+        saved = load_model(path)
+        if saved.spec.classes != data.classes:
+            raise ConfigError(
+                f"the saved model has {saved.spec.classes} classes",
+                where=str(path),
+                allowed=f"{data.classes}, as the data",
+            )
+        _check_length(saved.spec, data, str(path))
+        spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
+        if spec == saved.spec:
+            return spec, saved.network
+        network = fresh_network(spec, config.seed)
+        transfer_state(network, saved.network.state_dict())
+        calibrate(network, first_frames(data))
+        return spec, network
+    spec = NetworkSpec.load(path) if path.suffix in SPEC_SUFFIXES else find_spec(config.network)
+    _check_length(spec, data, config.network)
+    spec = replace(spec, classes=data.classes)
+    if config.bits is not None:
+        spec = with_bits(spec, config.bits)
+    return spec, fresh_network(spec, config.seed)
+
+
+def _check_length(spec: NetworkSpec, data: TrainingData, where: str) -> None:
+    length = data.validation[0].frames.shape[-1]
+    if spec.frame_length != length:
+        raise ConfigError(
+            f"the network takes frames of {spec.frame_length} samples",
+            where=where,
+            allowed=f"{length}, as the frames it is to be trained on have",
+            action=f"set frame_length: {length} in the specification",
+        )
+
+
+def with_bits(spec: NetworkSpec, bits: BitsConfig) -> NetworkSpec:
+    """Return ``spec`` with the bits of ``bits`` everywhere."""
+    return spec.quantized(
+        bits.weight, bits.activation, input_bits=bits.input, sum_bits=bits.sum, shared_sums=bits.shared_sums
+    )
+
+
+def fresh_network(spec: NetworkSpec, seed: int) -> nn.Module:
+    """Build ``spec`` with weights drawn from ``seed``; torch's global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_network(spec)
+
+
+def first_frames(data: TrainingData) -> Tensor:
+    """Return frames of the run's first batches, on the CPU as a network that was just built is."""
+    found: list[Tensor] = []
+    while sum(map(len, found)) < CALIBRATION_FRAMES and len(found) < data.batches_per_epoch:
+        found.append(data.source.batch(len(found)).frames.cpu())
+    return torch.cat(found)[:CALIBRATION_FRAMES]
+
 
 CONFIG_FILE, MODEL_FILE = "config.yaml", "model.safetensors"
 

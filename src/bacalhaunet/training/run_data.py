@@ -1,24 +1,85 @@
-"""The frames of a run: training batches and validation batches, from a file or a generator."""
+"""The frames of a run: training batches and validation batches, from a file or a generator.
+
+One epoch of batches after another, made ahead in the background and resumable at any of them.
+
+Where a run's frames are made and its network trains.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from bacalhaunet.data.batches import Batch, FileBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.layout import Indices
-from bacalhaunet.data.loaders import BatchSource
+from bacalhaunet.data.batches import Batch, BatchSource, FileBatches, GeneratedBatches, read_batch
+from bacalhaunet.data.layout import Indices, radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
-from bacalhaunet.data.split import radioml_split
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.radio.profiles import FrameSource, make_source
-from bacalhaunet.training.batches import ResumableBatches
 from bacalhaunet.training.config import DataConfig, TrainConfig
-from bacalhaunet.training.device import training_device
+
+
+class ResumableBatches:
+    """The batches of one epoch after another, made ahead in a background thread.
+
+    Lightning saves ``state_dict`` with every checkpoint. It counts the batches handed out, not those made ahead, so
+    a run that goes on from a checkpoint gets the batch that would have come next.
+
+    Args:
+        source: Where batches come from.
+        batches_per_epoch: Batches of an epoch.
+        ahead: Batches made in advance.
+    """
+
+    def __init__(self, source: BatchSource, batches_per_epoch: int, ahead: int = 2) -> None:
+        self.source = source
+        self.batches_per_epoch = batches_per_epoch
+        self.ahead = ahead
+        self.next_number = 0
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch."""
+        return self.batches_per_epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield what is left of the current epoch."""
+        end = (self.next_number // self.batches_per_epoch + 1) * self.batches_per_epoch
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
+            waiting: list[Future[Batch]] = []
+            wanted = self.next_number
+            try:
+                while self.next_number < end:
+                    while wanted < end and len(waiting) <= self.ahead:
+                        waiting.append(maker.submit(self.source.batch, wanted))
+                        wanted += 1
+                    batch = waiting.pop(0).result()
+                    self.next_number += 1
+                    yield batch
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of the next batch."""
+        return {"next_number": self.next_number}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on at the batch ``state`` names."""
+        self.next_number = int(state["next_number"])
+
+
+def training_device(config: TrainConfig) -> str:
+    """Name the device of this process: its GPU where there is one, unless the run asks for the CPU."""
+    if config.accelerator == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"
+
 
 VALIDATION_SEED = 2_147_483_646
 """Seed of the frames that choices are made on; no run can train with it, since it has one of its own."""

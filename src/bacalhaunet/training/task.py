@@ -12,8 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.optimizers import configured_optimizer
-from bacalhaunet.training.schedule import schedule_factor
+from bacalhaunet.training.optimizers import configured_optimizer, schedule_factor
 
 Loss = Callable[[Tensor, Batch], Tensor]
 """A scalar loss from the logits (batch, classes) and the batch they belong to."""

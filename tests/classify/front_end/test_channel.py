@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.classify.front_end.burst_edges import change_point
 from bacalhaunet.classify.front_end.channel import Channel
+from bacalhaunet.classify.front_end.signals import change_point
 from bacalhaunet.data.recordings.recording import recording_of
 
 pytest.importorskip("scipy", reason="needs scipy")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.front_end.offset_lines import offset_lines
 from bacalhaunet.classify.front_end.signals import find_signals
+from bacalhaunet.classify.front_end.symbol_rate import offset_lines
 from bacalhaunet.data.recordings.recording import recording_of
 from tests.classify.front_end.offset_signals import gmsk, offset_qpsk
 

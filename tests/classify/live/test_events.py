@@ -2,8 +2,7 @@
 
 import pytest
 
-from bacalhaunet.classify.live.events import SHARES_S, Events
-from bacalhaunet.classify.live.status import Totals
+from bacalhaunet.classify.live.status import SHARES_S, Events, Totals
 
 
 def looks(*totals, rate=1000.0):

@@ -11,12 +11,11 @@ pytest.importorskip("scipy", reason="needs scipy")
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
+from bacalhaunet.classify.live.analysis import constellation
 from bacalhaunet.classify.live.blocks import WAITING, Block, Mailbox
-from bacalhaunet.classify.live.constellation import constellation
-from bacalhaunet.classify.live.pooling import MEMORY_S, LivePool
-from bacalhaunet.classify.live.track import ESTIMATE_S
+from bacalhaunet.classify.live.track import ESTIMATE_S, MEMORY_S, LivePool
 from bacalhaunet.classify.live.tracks import HISTORY_S, Tracks
-from bacalhaunet.classify.recording_summary import Pool
+from bacalhaunet.classify.recording import Pool
 from tests.classify.front_end.captures import linear_signal
 
 LABELS = ("BPSK", "QPSK", "FM")

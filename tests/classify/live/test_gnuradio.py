@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("scipy", reason="needs scipy")
 pytest.importorskip("zmq", reason="needs pyzmq")
 
-from bacalhaunet.classify.live.addresses import ZmqAddress
-from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.session import Session
+from bacalhaunet.classify.live.sources import ZmqAddress
+from bacalhaunet.classify.live.status import Reports
 from tests.classify.fake_engine import PowerEngine
 from tests.classify.live.browser import until
 

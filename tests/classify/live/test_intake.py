@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhaunet.classify.live.intake import Intake
-from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.live.ring import Counter, Intake, SampleRing
 from tests.classify.live.streams import header, noise
 
 

@@ -10,13 +10,13 @@ pytest.importorskip("scipy", reason="needs scipy")
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.front_end.signals import Signal
-from bacalhaunet.classify.live.addresses import FileAddress
 from bacalhaunet.classify.live.analysis import Analyser
 from bacalhaunet.classify.live.blocks import Block, Mailbox
-from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.ring import Counter, SampleRing
 from bacalhaunet.classify.live.search import Search
 from bacalhaunet.classify.live.session import Session
+from bacalhaunet.classify.live.sources import FileAddress
+from bacalhaunet.classify.live.status import Reports
 from bacalhaunet.classify.live.tracks import Tracks
 from tests.classify.live.browser import until
 from tests.classify.live.streams import NoiseEngine, placed

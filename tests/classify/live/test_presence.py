@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("scipy", reason="needs scipy")
 
 from bacalhaunet.classify.front_end.signals import Signal, channel_of
-from bacalhaunet.classify.live.presence import presence, stretch
+from bacalhaunet.classify.live.analysis import presence, stretch
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
 from tests.classify.live.streams import placed

@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("scipy", reason="needs scipy")
 pytest.importorskip("zmq", reason="needs pyzmq")
 
-from bacalhaunet.classify.live.addresses import FileAddress, ZmqAddress
-from bacalhaunet.classify.live.reports import Reports
 from bacalhaunet.classify.live.session import Session, ring_capacity
+from bacalhaunet.classify.live.sources import FileAddress, ZmqAddress
+from bacalhaunet.classify.live.status import Reports
 from bacalhaunet.errors import BacalhauNetError, ConfigError, RecordingError
 from tests.classify.fake_engine import PowerEngine
 from tests.classify.live.browser import until

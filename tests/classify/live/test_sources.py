@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.live import addresses
-from bacalhaunet.classify.live.intake import Intake
-from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.live import sources as addresses
+from bacalhaunet.classify.live.ring import Counter, Intake, SampleRing
 from bacalhaunet.classify.live.sources import receive
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from bacalhaunet.errors import ConfigError, MissingExtraError, RecordingError

@@ -8,8 +8,7 @@ import pytest
 pytest.importorskip("scipy", reason="needs scipy")
 
 from bacalhaunet.classify.front_end.regions import regions
-from bacalhaunet.classify.live.spectra import block_length, block_spectrogram, segment_powers, waterfall_rows
-from bacalhaunet.classify.live.waterfall import Waterfall
+from bacalhaunet.classify.live.search import Waterfall, block_length, block_spectrogram, segment_powers, waterfall_rows
 from tests.classify.live.streams import SIGNALS, noise, stream
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.data.recordings.raw import RAW_ENDINGS
+from bacalhaunet.data.recordings.formats import RAW_ENDINGS
 from bacalhaunet.data.recordings.recording import open_recording, recording_of
 from bacalhaunet.data.recordings.sample_types import sample_type
 from bacalhaunet.data.recordings.sigmf_writer import Annotation, write_sigmf

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.deploy.c.emitter import emit_c, rename
-from bacalhaunet.deploy.c.streaming import ring_lengths
-from bacalhaunet.deploy.c.tables import build_tables
+from bacalhaunet.deploy.c.tables import build_tables, ring_lengths
 from bacalhaunet.deploy.integer.interpreter import quantize_input
 from bacalhaunet.deploy.integer.interpreter import run as interpret
 from bacalhaunet.deploy.integer.lowering import lower_file, lower_model

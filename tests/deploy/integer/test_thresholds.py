@@ -4,10 +4,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.deploy.integer.liveness import Life, plan_buffers
 from bacalhaunet.deploy.integer.program import Affine
-from bacalhaunet.deploy.integer.thresholds import find_linear, find_thresholds, level
-from bacalhaunet.deploy.integer.wide import apply_wide, low_bits, rounding_form
+from bacalhaunet.deploy.integer.thresholds import (
+    apply_wide,
+    find_linear,
+    find_thresholds,
+    level,
+    low_bits,
+    rounding_form,
+)
 
 
 def random_affine(rng, channels, accumulators=1):
@@ -69,19 +74,3 @@ def test_a_long_product_in_two_parts_stays_within_32_bits(seed, bits):
     np.testing.assert_array_equal((acc * upper << low) + acc * lower, acc * multiplier)
     assert np.abs(acc * lower).max() < 2**30
     assert np.abs(acc * upper).max() < 2**31
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_tensors_that_are_alive_together_never_share_bytes(seed):
-    rng = np.random.default_rng(seed)
-    lives = {f"t{n}": Life(int(a), int(a + rng.integers(0, 4))) for n, a in enumerate(rng.integers(0, 8, 9))}
-    sizes = {name: int(rng.integers(1, 500)) for name in lives}
-    plan = plan_buffers(sizes, lives, align=64)
-    names = list(lives)
-    for position, a in enumerate(names):
-        assert plan.offsets[a] % 64 == 0
-        assert plan.offsets[a] + sizes[a] <= plan.size
-        for b in names[:position]:
-            apart = plan.offsets[a] >= plan.offsets[b] + sizes[b] or plan.offsets[b] >= plan.offsets[a] + sizes[a]
-            assert apart or not lives[a].overlaps(lives[b])

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.deploy.integer.interpreter import logits, quantize_input, run
 from bacalhaunet.deploy.integer.lowering import lower_model
-from bacalhaunet.deploy.native.forms import find_long, find_real
-from bacalhaunet.deploy.native.forms16 import _find_offset16, find_form16, find_signed16
+from bacalhaunet.deploy.native.forms import _find_offset16, find_form16, find_long, find_real, find_signed16
+from bacalhaunet.deploy.native.layout import Kind, Pattern, pack_halves, pack_quad
 from bacalhaunet.deploy.native.model import NativeModel, available_kernels
-from bacalhaunet.deploy.native.pairing import choose_pairs
-from bacalhaunet.deploy.native.tables import Kind, Pattern, pack_halves, pack_quad
+from bacalhaunet.deploy.native.taps import choose_pairs
 from bacalhaunet.errors import ConfigError
 from tests.deploy.random_networks import GraphWriter, random_frames, random_network
 from tests.deploy.reference_networks import REFERENCE, reference_network

@@ -19,7 +19,7 @@ def frames(count=64):
 
 
 def test_a_network_as_one_graph_computes_and_learns_what_it_does_on_a_cpu():
-    from bacalhaunet.models.gpu.graphs import trained_as_one_graph
+    from bacalhaunet.models.gpu.functions import trained_as_one_graph
 
     on_cpu, on_gpu, given = built(), built(), frames()
     before = {name: buffer.clone() for name, buffer in on_gpu.named_buffers()}
@@ -36,7 +36,7 @@ def test_a_network_as_one_graph_computes_and_learns_what_it_does_on_a_cpu():
 
 
 def test_a_replayed_network_gives_its_logits_for_other_frames():
-    from bacalhaunet.models.gpu.graphs import Replayed
+    from bacalhaunet.models.gpu.functions import Replayed
 
     network = built().eval().cuda()
     replayed = Replayed(network, torch.zeros_like(frames()))

@@ -7,7 +7,7 @@ import torch
 
 from bacalhaunet.models import layers, network, weighted_layers
 from bacalhaunet.models.catalog import find_spec
-from bacalhaunet.models.gpu.layout import as_signal
+from bacalhaunet.models.gpu.passes import as_signal
 from bacalhaunet.models.layers import compute_plainly
 from bacalhaunet.models.network import build_network
 

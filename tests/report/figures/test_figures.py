@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhaunet.report.figures.accuracy_over_snr import SnrCurve, accuracy_over_snr
-from bacalhaunet.report.figures.confusion import confusion_matrix, row_shares
-from bacalhaunet.report.figures.learning_curve import learning_curve
+from bacalhaunet.report.figures.accuracy import (
+    SnrCurve,
+    accuracy_over_snr,
+    confusion_matrix,
+    learning_curve,
+    row_shares,
+)
 from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane, score_plane_figure
 from bacalhaunet.report.figures.style import ROLES, SERIES, spread, to_svg_file
 from bacalhaunet.report.run_record import CurveRecord

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.label_places import place_labels
+from bacalhaunet.report.figures.score_plane import place_labels
 from bacalhaunet.report.figures.style import new_figure
 
 

@@ -1,10 +1,15 @@
-"""What is found in a capture, and what the user said instead."""
+"""What is found in a capture, and what the user said instead.
+
+scipy, which the front end needs and the core install lacks.
+"""
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from typing import Any
 
-from bacalhaunet.errors import ConfigError
+from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,15 @@ class FrontEndSettings:
 def _check(what: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         raise ConfigError(f"{what} is {value:g} cycles a sample", allowed=f"{low:g} to {high:g} times the sample rate")
+
+
+def scipy_module(name: str) -> Any:
+    """Return ``scipy.<name>``.
+
+    Raises:
+        MissingExtraError: If scipy is not installed.
+    """
+    try:
+        return importlib.import_module(f"scipy.{name}")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"finding signals needs the package scipy: {how_to_install('recordings')}") from error

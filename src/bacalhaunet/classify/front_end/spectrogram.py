@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.ahead import ahead
 from bacalhaunet.classify.engines import cores
-from bacalhaunet.classify.front_end.scipy_extra import scipy_module
+from bacalhaunet.classify.front_end.settings import scipy_module
 from bacalhaunet.data.recordings.recording import Recording
 
 BINS = 256

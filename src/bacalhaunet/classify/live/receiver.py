@@ -14,8 +14,8 @@ import threading
 from types import TracebackType
 
 from bacalhaunet import errors
-from bacalhaunet.classify.live.addresses import Address, from_json, to_json
 from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.live.sources import Address, from_json, to_json
 from bacalhaunet.errors import BacalhauNetError
 
 _PATIENCE_S = 5.0
@@ -87,7 +87,7 @@ class Receiver:
 
 def main(descriptor: int, address: Address) -> int:
     """Receive until standard input is closed, or the source ends; an error goes to standard output as JSON."""
-    from bacalhaunet.classify.live.intake import Intake
+    from bacalhaunet.classify.live.ring import Intake
     from bacalhaunet.classify.live.sources import receive
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -19,17 +19,14 @@ from types import TracebackType
 from bacalhaunet.classify.calibration import read_calibration
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.live.addresses import Address
 from bacalhaunet.classify.live.analysis import Analyser
 from bacalhaunet.classify.live.blocks import Mailbox
-from bacalhaunet.classify.live.events import SHARES_S, Events
 from bacalhaunet.classify.live.receiver import Receiver
 from bacalhaunet.classify.live.ring import Counter, SampleRing
-from bacalhaunet.classify.live.search import Search
-from bacalhaunet.classify.live.spectra import block_length
-from bacalhaunet.classify.live.status import Status, Totals
+from bacalhaunet.classify.live.search import Row, Search, block_length
+from bacalhaunet.classify.live.sources import Address
+from bacalhaunet.classify.live.status import SHARES_S, Events, Status, Totals
 from bacalhaunet.classify.live.tracks import Tracks
-from bacalhaunet.classify.live.waterfall import Row
 
 QUEUE_S = 2.0
 """Seconds of samples that wait at most, unless the user says otherwise."""

@@ -14,8 +14,7 @@ from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.blocks import Block
-from bacalhaunet.classify.live.pooling import LivePool
-from bacalhaunet.classify.live.track import Run, Stretch, Track
+from bacalhaunet.classify.live.track import LivePool, Run, Stretch, Track
 
 HISTORY_S = 60.0
 """How long signals that ended are remembered, and how far a label's history goes back."""

@@ -129,11 +129,8 @@ Reader = Callable[[Path, str | None, int], Recording]
 
 
 def _readers() -> dict[str, Reader]:
-    from bacalhaunet.data.recordings.npy import open_npy
-    from bacalhaunet.data.recordings.raw import RAW_ENDINGS, open_raw
-    from bacalhaunet.data.recordings.sigmf_archive import open_archive
-    from bacalhaunet.data.recordings.sigmf_reader import open_sigmf
-    from bacalhaunet.data.recordings.wav import open_wav
+    from bacalhaunet.data.recordings.formats import RAW_ENDINGS, open_npy, open_raw, open_wav
+    from bacalhaunet.data.recordings.sigmf_reader import open_archive, open_sigmf
 
     readers: dict[str, Reader] = dict.fromkeys(RAW_ENDINGS, open_raw)
     readers |= {".sigmf-meta": open_sigmf, ".sigmf-data": open_sigmf, ".sigmf": open_archive}

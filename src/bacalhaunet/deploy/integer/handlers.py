@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bacalhaunet.deploy.integer.forms import (
+from bacalhaunet.deploy.integer.builder import (
     FloatForm,
     Form,
     InputForm,
@@ -16,9 +16,8 @@ from bacalhaunet.deploy.integer.forms import (
     ShapeForm,
     WeightsForm,
 )
-from bacalhaunet.deploy.integer.layer_handlers import conv, gemm, global_max_pool, matmul, max_pool
+from bacalhaunet.deploy.integer.layer_handlers import conv, gemm, global_max_pool, matmul, max_pool, quant
 from bacalhaunet.deploy.integer.lowering import Handler, Walk, as_scalar, label
-from bacalhaunet.deploy.integer.quant_handlers import quant
 from bacalhaunet.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:

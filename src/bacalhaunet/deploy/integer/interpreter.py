@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.deploy.integer.program import Conv, InputQuantizer, IntArray, MaxPool, Program, Thresholds
-from bacalhaunet.deploy.integer.wide import apply_wide
+from bacalhaunet.deploy.integer.thresholds import apply_wide
 
 _TABLE_LIMIT = 1 << 18
 """Accumulator ranges up to this size are looked up in a table, larger ones searched in the thresholds."""

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.cost.qcdq import quantizers_from_linear
-from bacalhaunet.deploy.integer.builder import Builder
-from bacalhaunet.deploy.integer.forms import FloatForm, Form, InputForm, LevelsForm, PendingForm
+from bacalhaunet.cost.prepare import quantizers_from_linear
+from bacalhaunet.deploy.integer.builder import Builder, FloatForm, Form, InputForm, LevelsForm, PendingForm
 from bacalhaunet.deploy.integer.program import InputQuantizer, Program
 from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
-from bacalhaunet.models.onnx_constants import GraphConstants
+from bacalhaunet.models.onnx_files import GraphConstants
 from bacalhaunet.radio.modulations import NAMES
 
 if TYPE_CHECKING:

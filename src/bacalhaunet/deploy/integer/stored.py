@@ -5,6 +5,11 @@
 Floats are written with as many digits as tell them apart. What follows from the rest, and is most of a program, is left
 out and worked out again: the ranges of accumulators, and thresholds. Text from anywhere is safe to read: nothing in it
 is run, and only the dataclasses of a program are made. What it says is checked by ``integer.check``.
+
+The integer program of an ONNX file, kept in its metadata, where it can be read without the package onnx.
+
+The entry holds the digest of the graph it was lowered from: of a graph that another tool changed it is no more the
+program, and is passed over.
 """
 
 from __future__ import annotations
@@ -12,13 +17,17 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
+import tempfile
 import zlib
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.deploy.integer.check import check_program
 from bacalhaunet.deploy.integer.program import (
     Affine,
     Conv,
@@ -29,9 +38,12 @@ from bacalhaunet.deploy.integer.program import (
     Tensor,
     Thresholds,
     WideForm,
+    accumulator_range,
+    padded_taps,
 )
-from bacalhaunet.deploy.integer.ranges import accumulator_range, padded_taps
 from bacalhaunet.deploy.integer.thresholds import find_thresholds
+from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
+from bacalhaunet.models.onnx_metadata import graph_digest, read_entries, with_entry
 
 FORMAT = 1
 """Number of this way of writing; texts of another are not read."""
@@ -137,3 +149,38 @@ def _read_array(array: str, type: str, shape: list[int]) -> NDArray[Any]:
     if len(data) != length:
         raise ValueError(f"{len(data)} bytes for an array of shape {shape}")
     return np.frombuffer(data, type).reshape(shape).astype(wanted)
+
+
+ENTRY = "integer_program"
+"""Key of the entry. Its value is the digest of the graph, a space, and the program's text."""
+
+
+def with_program(model: bytes) -> bytes:
+    """Return an ONNX model with its integer program in the metadata; as it is if it has no integer form."""
+    from bacalhaunet.deploy.integer.lowering import lower_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        path.write_bytes(model)
+        try:
+            program = lower_file(path)
+        except (ModelFileError, UnsupportedOperationError):
+            return model
+    return with_entry(model, ENTRY, f"{graph_digest(model)} {to_text(replace(program, source=''))}")
+
+
+def stored_program(path: str | os.PathLike[str]) -> Program | None:
+    """Return the program that a file holds; None if there is none, it is damaged, or the graph is another by now."""
+    try:
+        model = Path(path).read_bytes()
+    except OSError:
+        return None
+    digest, _, text = read_entries(model).get(ENTRY, "").partition(" ")
+    if not text or digest != graph_digest(model):
+        return None
+    try:
+        program = from_text(text)
+        check_program(program)
+    except ValueError:
+        return None
+    return replace(program, source=str(path))

@@ -7,14 +7,27 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bacalhaunet.deploy.integer.program import Conv, MaxPool, Program, Thresholds
-from bacalhaunet.deploy.native.any_layer import add_any
-from bacalhaunet.deploy.native.bytewise import add_sums, byte_table
-from bacalhaunet.deploy.native.forms import LongForm, RealForm, find_long, find_real
-from bacalhaunet.deploy.native.forms16 import Form16, find_form16, find_signed16
-from bacalhaunet.deploy.native.layout import Arena, Rows, place_tensors
-from bacalhaunet.deploy.native.tables import CONV16_TWO, FormKind, Kind, NativeTables, Pattern, pack_halves
+from bacalhaunet.deploy.native.forms import Form16, LongForm, RealForm, find_form16, find_long, find_real, find_signed16
+from bacalhaunet.deploy.native.layout import (
+    CONV16_TWO,
+    Arena,
+    FormKind,
+    Kind,
+    NativeTables,
+    Pattern,
+    Rows,
+    pack_halves,
+    place_tensors,
+)
 from bacalhaunet.deploy.native.taps import EntryMaker, Tap, largest_byte, largest_factor, split_taps, taps_of, zero_sum
-from bacalhaunet.deploy.native.vectors import add_vector_layer, linear_form, round_numbers
+from bacalhaunet.deploy.native.vectors import (
+    add_any,
+    add_sums,
+    add_vector_layer,
+    byte_table,
+    linear_form,
+    round_numbers,
+)
 from bacalhaunet.errors import UnsupportedOperationError
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bacalhaunet.models.gpu import passes
-from bacalhaunet.models.gpu.layout import as_signal, by_channel, groups
+from bacalhaunet.models.gpu.passes import as_signal, by_channel, groups
 
 OUTPUTS = 32
 """Outputs of a window, T."""

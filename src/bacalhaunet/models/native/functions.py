@@ -2,6 +2,8 @@
 
 Each takes and gives float32 tensors (batch, channels, 1, length) in channels-last memory, whose storage is
 (batch, length, channels). What they compute is what torch and ``models.fake_quant`` compute, rounding errors aside.
+
+The maximum over time as a differentiable torch function; ``models.native.functions`` says how signals lie.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bacalhaunet.models.fake_quant import running_line, update_running
 from bacalhaunet.models.native.build import kernels
-from bacalhaunet.models.running_statistics import running_line, update_running
 
 MAX_CHANNELS = 4096
 """Channels the kernels have room for."""
@@ -268,4 +270,35 @@ def known_norm_activation(signal: Tensor, norm: nn.BatchNorm1d) -> Tensor:
 def quantize(values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
     """Quantize a signal to levels from ``low`` to ``high``."""
     out: Tensor = _Quantize.apply(values, scale, low, high)
+    return out
+
+
+class _Largest(torch.autograd.Function):
+    """``y[b, c] = max_l x[b, c, l]``."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor) -> Tensor:
+        batch, channels, _, length = signal.shape
+        out, at = torch.empty((batch, channels, 1, 1)), torch.empty((batch, channels), dtype=torch.int32)
+        library().largest(
+            address(signal), address(out), address(at), ctypes.c_int64(batch), length, channels, thread_count()
+        )
+        ctx.save_for_backward(at)
+        ctx.length = length
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (at,) = ctx.saved_tensors
+        batch, channels = at.shape
+        gradient, out = gradient.contiguous(), signal_tensor(batch, channels, ctx.length)
+        library().largest_backward(
+            address(gradient), address(at), address(out), ctypes.c_int64(batch), ctx.length, channels, thread_count()
+        )
+        return out
+
+
+def largest(signal: Tensor) -> Tensor:
+    """Return the maximum over time, (batch, channels, 1, 1); its gradient goes to the first step that has it."""
+    out: Tensor = _Largest.apply(signal)
     return out

@@ -7,16 +7,11 @@ import numpy as np
 
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.front_end.signals import Signal
-from bacalhaunet.classify.live.events import Events
-from bacalhaunet.classify.live.pooling import LivePool
-from bacalhaunet.classify.live.reports import Reports
-from bacalhaunet.classify.live.status import Totals
-from bacalhaunet.classify.live.track import Run, Track
+from bacalhaunet.classify.live.search import Row
+from bacalhaunet.classify.live.status import Events, Reports, Totals
+from bacalhaunet.classify.live.track import LivePool, Run, Track
 from bacalhaunet.classify.live.tracks import Tracks
-from bacalhaunet.classify.live.waterfall import Row
-from bacalhaunet.classify.live.web.access import Access
-from bacalhaunet.classify.live.web.feed import Feed
-from bacalhaunet.classify.live.web.hub import Hub
+from bacalhaunet.classify.live.web.feed import Access, Feed, Hub
 from bacalhaunet.classify.live.web.server import WebServer
 
 LABELS = ("BPSK", "QPSK", "FM")

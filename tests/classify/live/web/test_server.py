@@ -11,8 +11,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs scipy")
 
-from bacalhaunet.classify.live.web.access import Access, is_loopback
-from bacalhaunet.classify.live.web.hub import CLIENTS, WAITING, Client, Hub
+from bacalhaunet.classify.live.web.feed import CLIENTS, WAITING, Access, Client, Hub, is_loopback
 from bacalhaunet.classify.live.web.server import WebServer
 from bacalhaunet.errors import ConfigError
 from tests.classify.live.browser import until

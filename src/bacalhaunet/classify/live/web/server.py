@@ -12,8 +12,7 @@ from socket import AF_INET6
 from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
-from bacalhaunet.classify.live.web.access import COOKIE, Access
-from bacalhaunet.classify.live.web.hub import Hub
+from bacalhaunet.classify.live.web.feed import COOKIE, Access, Hub
 from bacalhaunet.errors import ConfigError
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}

@@ -1,0 +1,179 @@
+"""Validation accuracy against training frames seen.
+
+Accuracy over SNR of several networks, with 95 % intervals, beside a published curve.
+
+Accuracy of each modulation, sorted, before and after compression.
+
+A confusion matrix: of the frames of each true class, the share answered as each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bacalhaunet.report.figures.style import GRID, INK, MUTED, ON_SERIES, SERIES, new_figure, series, spread, to_svg
+from bacalhaunet.report.run_record import CurveRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class SnrCurve:
+    """One curve: accuracy (0 to 1) by SNR label in dB, and its interval where known."""
+
+    label: str
+    accuracy: Mapping[int, float]
+    interval: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+
+def accuracy_over_snr(curves: Sequence[SnrCurve], published: Sequence[SnrCurve], name: str = "snr") -> str:
+    """Return the figure as SVG for a page. Published curves are grey and dashed.
+
+    Args:
+        curves: Our curves, each with at least one SNR.
+        published: Curves to compare with.
+        name: Prefix of the ids.
+    """
+    with new_figure(7.4, 3.9) as (figure, axes):
+        _draw(axes, curves, published)
+        labels = [curve.label for curve in (*curves, *published)]
+        return to_svg(figure, name, f"Accuracy over SNR of {', '.join(labels)}")
+
+
+def accuracy_over_snr_figure(curves: Sequence[SnrCurve], published: Sequence[SnrCurve]) -> Figure:
+    """Return the same as a matplotlib figure, for files of their own."""
+    with new_figure(8.6, 4.6) as (figure, axes):
+        _draw(axes, curves, published, gap=4.6)
+        return figure
+
+
+def _draw(axes: Axes, curves: Sequence[SnrCurve], published: Sequence[SnrCurve], gap: float = 5.6) -> None:
+    """Draw the curves; their labels at the right are ``gap`` points of accuracy apart or more."""
+    ends: list[tuple[float, str, str]] = []
+    right = 0
+    for index, (curve, grey) in enumerate([(c, False) for c in curves] + [(c, True) for c in published]):
+        colour = MUTED if grey else series(index)
+        snrs = sorted(curve.accuracy)
+        values = [100 * curve.accuracy[snr] for snr in snrs]
+        axes.plot(snrs, values, color=colour, linewidth=1.4 if grey else 2, linestyle=(0, (4, 3)) if grey else "-")
+        if curve.interval:
+            low, high = ([100 * curve.interval[snr][side] for snr in snrs] for side in (0, 1))
+            axes.fill_between(snrs, low, high, color=colour, alpha=0.16, linewidth=0)
+        ends.append((values[-1], curve.label, colour))
+        right = max(right, snrs[-1])
+    for height, (_, label, colour) in zip(spread([end[0] for end in ends], gap), ends, strict=True):
+        place = (right, height)
+        axes.annotate(
+            label, place, (8, 0), textcoords="offset points", color=colour, va="center", annotation_clip=False
+        )
+    axes.set(ylim=(0, 100), ylabel="frames named rightly, %", xlabel="SNR label, dB")
+    axes.set_xlim(right=right)
+
+
+def by_modulation(first: Mapping[str, float], last: Mapping[str, float], labels: tuple[str, str], name: str) -> str:
+    """Return the figure as SVG for a page: one row a modulation, the first network hollow, the last one filled.
+
+    Args:
+        first: Accuracy (0 to 1) by modulation of the first network; empty draws the last alone.
+        last: Accuracy by modulation of the last network.
+        labels: What the two networks are.
+        name: Prefix of the ids.
+    """
+    rows = sorted(last, key=lambda modulation: last[modulation])
+    with new_figure(7.4, 0.4 + 0.21 * len(rows), grid=False) as (figure, axes):
+        for height, modulation in enumerate(rows):
+            axes.plot([0, 100], [height, height], color=GRID, linewidth=0.8)
+            if modulation in first:
+                ends = [100 * first[modulation], 100 * last[modulation]]
+                axes.plot(ends, [height, height], color=MUTED, linewidth=1.4)
+                axes.plot(
+                    ends[0], height, "o", markersize=5, markerfacecolor=GRID, markeredgecolor=MUTED, clip_on=False
+                )
+            axes.plot(100 * last[modulation], height, "o", markersize=6, color=SERIES[0], clip_on=False)
+            axes.text(103, height, f"{100 * last[modulation]:.0f}", color=INK, fontsize=8, va="center")
+        axes.set_yticks(range(len(rows)), rows, fontsize=8.5)
+        axes.set(xlim=(0, 100), ylim=(-0.7, len(rows) - 0.3), xlabel="frames named rightly, %")
+        axes.spines["left"].set_visible(False)
+        return to_svg(figure, name, f"Accuracy by modulation: {labels[0]} and {labels[1]}")
+
+
+def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each row divided by its sum; rows without frames stay zero."""
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.asarray(counts / np.maximum(totals, 1), np.float64)
+
+
+def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], name: str, title: str) -> str:
+    """Return the figure as SVG for a page.
+
+    One hue from transparent to full says the share, so that it reads on light and dark pages.
+
+    Args:
+        counts: Frames by true class (rows) and predicted class (columns).
+        names: Class names.
+        name: Prefix of the ids.
+        title: What the matrix is about.
+    """
+    shares = row_shares(counts)
+    size = len(names)
+    with new_figure(7.4, 6.9, grid=False) as (figure, axes):
+        _cells(axes, shares)
+        for row, column in np.argwhere(shares >= 0.1):
+            share = float(shares[row, column])
+            colour = ON_SERIES if share >= 0.55 else INK
+            place = (column + 0.5, row + 0.52)
+            axes.text(*place, f"{100 * share:.0f}", color=colour, fontsize=6.5, ha="center", va="center")
+        axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", ylabel="true", xlabel="answered")
+        axes.set_xticks(np.arange(size) + 0.5, names, rotation=90, fontsize=8)
+        axes.set_yticks(np.arange(size) + 0.5, names, fontsize=8)
+        axes.tick_params(length=0, colors=MUTED)
+        axes.spines[:].set_visible(False)
+        return to_svg(figure, name, f"Confusion matrix, {title}")
+
+
+def _cells(axes: Axes, shares: NDArray[np.float64]) -> None:
+    """Fill a square for each share that can be seen, and draw the lines between them."""
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.colors import to_rgba
+
+    rows, columns = np.nonzero(shares >= 0.005)
+    colours = [to_rgba(SERIES[0], float(shares[cell]) ** 0.8) for cell in zip(rows, columns, strict=True)]
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    squares = np.stack([columns, rows], axis=1)[:, None, :] + corners
+    axes.add_collection(PolyCollection(list(squares), facecolors=colours, linewidths=0))
+    size = len(shares)
+    lines = [[(0, k), (size, k)] for k in range(size + 1)] + [[(k, 0), (k, size)] for k in range(size + 1)]
+    axes.add_collection(LineCollection(lines, colors=GRID, linewidths=0.5))
+
+
+def learning_curve(points: Sequence[CurveRecord], name: str = "curve") -> str:
+    """Return the figure as SVG for a page.
+
+    Args:
+        points: At least one validation, in any order.
+        name: Prefix of the ids.
+    """
+    ordered = sorted(points, key=lambda point: point.frames)
+    frames, values = [p.frames for p in ordered], [100 * p.validation_accuracy for p in ordered]
+    unit, per = ("million frames", 1e6) if frames[-1] >= 1e6 else ("thousand frames", 1e3)
+    with new_figure(7.4, 2.7) as (figure, axes):
+        axes.plot([count / per for count in frames], values, color=SERIES[0], marker="o", markersize=3.5)
+        axes.annotate(
+            f"{values[-1]:.1f} %",
+            (frames[-1] / per, values[-1]),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            color=SERIES[0],
+        )
+        axes.set(xlabel=f"{unit} seen", ylabel="validation accuracy, %")
+        axes.set_xlim(0, max(frames[-1] / per, 1e-9) * 1.08)
+        axes.set_ylim(0, max(10.0, 1.18 * max(values)))
+        return to_svg(figure, name, f"Validation accuracy ends at {values[-1]:.1f} % after {frames[-1]} frames")

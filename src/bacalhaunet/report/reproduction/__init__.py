@@ -1,1 +1,0 @@
-"""Reproductions of the BacalhauNet report: each a run that leaves its tables, figures and networks in a folder."""

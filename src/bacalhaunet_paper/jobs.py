@@ -1,0 +1,324 @@
+"""Trainings that tables and figures need: each is done once in a folder, whichever of them asks for it.
+
+Which frames a network names rightly, computed the fastest way there is for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.classify.evaluation import predict, wilson_interval
+from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.batches import Batch
+from bacalhaunet.errors import BacalhauNetError, ConfigError
+from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.training.config import OptimizerConfig, TrainConfig
+from bacalhaunet.training.fit import fit
+from bacalhaunet.training.run import fresh_network
+from bacalhaunet.training.task import cross_entropy
+from bacalhaunet_paper.budgets import Kind, Setting
+from bacalhaunet_paper.frames import Frames
+from bacalhaunet_paper.slimming import remove_channels, scale_penalty
+from bacalhaunet_paper.stages import Facts, Stages
+
+Judge = Callable[[Batch], Tensor]
+"""Whether each frame of a batch is named rightly: bool (batch,), on the CPU."""
+
+CHUNK = 128
+"""Frames of one forward pass of torch on a CPU; the layers of more leave its cache."""
+
+
+def judge_of(model: Path) -> Judge:
+    """Return the judge of a saved model: the native engine for one with an integer form, torch for others.
+
+    The two name the same class but for rounding ties. A GPU runs all of them in torch.
+    """
+    saved = load_model(model)
+    if not torch.cuda.is_available() and not saved.spec.is_float:
+        try:
+            engine = open_engine(model, "native")
+        except BacalhauNetError:  # a float sum, a gate, no kernels: torch can
+            return partial(judged, ready(saved.network))
+        return lambda batch: torch.from_numpy(predict(engine, batch.frames.numpy())) == batch.labels
+    return partial(judged, ready(saved.network))
+
+
+def accuracy_on(network: nn.Module, batches: Sequence[Batch]) -> float:
+    """Return the share of frames a network names rightly."""
+    network = ready(network)
+    counts = [int(judged(network, batch).sum()) for batch in batches]
+    return sum(counts) / sum(len(batch.labels) for batch in batches)
+
+
+def ready(network: nn.Module) -> nn.Module:
+    """Return a network in evaluation mode, on the GPU if there is one."""
+    return network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+@torch.no_grad()
+def judged(network: nn.Module, batch: Batch) -> Tensor:
+    """Return which frames a network in torch names rightly."""
+    device = next(network.parameters()).device
+    parts = torch.split(batch.frames.to(device), CHUNK if device.type == "cpu" else len(batch.frames))
+    found: Tensor = torch.cat([network(part).argmax(dim=1) for part in parts]) == batch.labels.to(device)
+    return found.cpu()
+
+
+LEARNING_RATE, MATRIX_LEARNING_RATE = 0.01, 0.05
+"""Peak learning rates of Adam, the report's, and of Muon."""
+
+ONWARD = 0.4
+"""What the learning rates of trainings that go on from a float network are multiplied by."""
+
+PART_BATCHES = 16
+"""Batches of test frames between two points a measurement can go on from."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        label: A short name that a file can have.
+        spec: The network.
+        start: Saved model to start from, relative to the folder; None starts from weights drawn from the seed.
+        weight_decay: lambda.
+        min_abs_weight: epsilon; weights below it become zero first and stay zero. None prunes nothing.
+        scale_penalty: Factor of the L1 penalty on BatchNorm scales.
+        kind: Which training it is; decides its frames and learning rates.
+    """
+
+    label: str
+    spec: NetworkSpec
+    start: str | None = None
+    weight_decay: float = 0.0
+    min_abs_weight: float | None = None
+    scale_penalty: float = 0.0
+    kind: Kind = "scratch"
+
+    @property
+    def name(self) -> str:
+        """The label with a digest of everything else, so that no two trainings share a name."""
+        plain = asdict(self) | {"spec": self.spec.to_dict()}
+        return f"{self.label}-{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that a job left.
+
+    Attributes:
+        model: The saved model, relative to the folder.
+        validation_accuracy: Share of validation frames named rightly.
+        frames_seen: Training frames, those of the networks it started from included.
+        score: The official score, zeros discounted.
+        density: Share of weights that are not zero.
+    """
+
+    model: str
+    validation_accuracy: float
+    frames_seen: int
+    score: float
+    density: float
+
+
+class Jobs:
+    """Does trainings and measurements in a folder; what was done before is read back.
+
+    Args:
+        setting: Budget, file and seed.
+        folder: The folder. One begun with another setting is refused.
+    """
+
+    def __init__(self, setting: Setting, folder: Path) -> None:
+        self.setting, self.folder = setting, folder
+        self.frames = Frames(setting)
+        _ = self.frames.file  # a file that cannot be used is refused before the folder is begun
+        self.stages = Stages(folder, setting.plain())
+        self._judges: dict[str, Judge] = {}
+
+    def train(self, job: Job) -> Trained:
+        """Do a job, resuming it if it was interrupted.
+
+        Raises:
+            ConfigError: If epsilon removes every weight of a layer.
+        """
+        facts = self.stages.run(job.name, f"training {job.label}", lambda folder: self._train(job, folder))
+        return Trained(**facts["trained"])
+
+    def rounded(self, label: str, given: Trained, spec: NetworkSpec) -> Trained:
+        """Quantize a float network by rounding alone: thresholds from training frames, no training."""
+
+        def work(folder: Path) -> Facts:
+            network = self._requantized(load_model(self.folder / given.model).network, spec)
+            return self._keep(folder, network, spec, given.frames_seen, None)
+
+        facts = self.stages.run(f"{label}-rounded-{_tail(given)}", f"rounding {label} without training", work)
+        return Trained(**facts["trained"])
+
+    def slimmed(self, label: str, given: Trained, share: float) -> Trained:
+        """Remove a share of a network's channels, those of the smallest BatchNorm scales."""
+
+        def work(folder: Path) -> Facts:
+            saved = load_model(self.folder / given.model)
+            spec, network = remove_channels(saved.spec, saved.network, share)
+            return self._keep(folder, network, spec, given.frames_seen, None)
+
+        facts = self.stages.run(f"{label}-{_tail(given)}", f"{label}: removing {100 * share:.0f} % of channels", work)
+        return Trained(**facts["trained"])
+
+    def measure(self, table: str, models: Mapping[str, Trained]) -> dict[str, Facts]:
+        """Measure networks on the test frames, which are gone through once for all of them together.
+
+        Returns:
+            ``accuracy``, ``interval``, ``frames`` and ``accuracy_by_snr`` by the networks' labels.
+        """
+        names = json.dumps({label: trained.model for label, trained in models.items()}, sort_keys=True)
+        digest = hashlib.sha256(names.encode()).hexdigest()[:8]
+        name, parts = f"measure-{table}-{digest}", self._test_parts()
+        counted = [
+            self.stages.run(
+                f"{name}/part-{number}",
+                f"measuring {len(models)} networks of {table}, part {number} of {len(parts)} of the test frames",
+                partial(self._count, models, part),
+            )
+            for number, part in enumerate(parts, 1)
+        ]
+        return {label: _result(label, counted) for label in models}
+
+    def _test_parts(self) -> list[list[Callable[[], Batch]]]:
+        """Divide the test frames into parts of some minutes each, so that little is lost when a run is interrupted."""
+        batches = self.frames.test()
+        return [batches[start : start + PART_BATCHES] for start in range(0, len(batches), PART_BATCHES)]
+
+    def _train(self, job: Job, folder: Path) -> Facts:
+        config = self._config(job)
+        network, seen = self._start(job)
+        callbacks = []
+        if job.min_abs_weight is not None:
+            masks = magnitude_masks(network, job.min_abs_weight)
+            apply_masks(network, masks)
+            callbacks.append(KeepZeros(masks))
+        loss = scale_penalty(network, job.scale_penalty) if job.scale_penalty else cross_entropy
+        data = self.frames.training(config)
+        result = fit(
+            network,
+            data.batches(),
+            data.validation,
+            config,
+            folder,
+            classes=data.classes,
+            title=job.label,
+            loss=loss,
+            callbacks=callbacks,
+        )
+        return self._keep(folder, network, job.spec, seen + result.frames_seen, result.validation_accuracy)
+
+    def _start(self, job: Job) -> tuple[nn.Module, int]:
+        """Return the network a training begins with, and the frames it has seen."""
+        if job.start is None:
+            return fresh_network(job.spec, self.setting.seed), 0
+        saved = load_model(self.folder / job.start)
+        seen = int(saved.metrics["frames_seen"])
+        network = saved.network if saved.spec == job.spec else self._requantized(saved.network, job.spec)
+        return network, seen
+
+    def _requantized(self, network: nn.Module, spec: NetworkSpec) -> nn.Module:
+        """Return a network of other bits with the same weights, its thresholds from training frames."""
+        other = fresh_network(spec, self.setting.seed)
+        transfer_state(other, network.state_dict())
+        calibrate(other, self.frames.calibration())
+        return other
+
+    def _config(self, job: Job) -> TrainConfig:
+        budget = self.setting.budget
+        frames, epochs, batch_size = budget.frames_of(job.kind)
+        part = ONWARD if job.kind == "bits" else 1.0
+        optimizer = OptimizerConfig(
+            part * LEARNING_RATE,
+            job.weight_decay,
+            budget.schedule,
+            kind="adam" if job.kind == "tune" else budget.optimizer,
+            matrix_learning_rate=part * MATRIX_LEARNING_RATE,
+        )
+        return TrainConfig(
+            optimizer=optimizer,
+            data=self.frames.data_config(frames // epochs),
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=self.setting.seed + (job.kind == "bits"),  # frames the float network has not seen
+            checkpoint_every_steps=20,
+            threads=self.setting.threads,
+        )
+
+    def _keep(self, folder: Path, network: nn.Module, spec: NetworkSpec, seen: int, validation: float | None) -> Facts:
+        """Save a network and return its facts."""
+        path = folder / "model.safetensors"
+        if validation is None:
+            validation = accuracy_on(network, self.frames.validation)
+        save_model(path, network, spec, NAMES, {"frames_seen": seen, "validation_accuracy": validation})
+        model = str(path.relative_to(self.folder))
+        return {"trained": asdict(Trained(model, validation, seen, cost_of(path).score, density(network)))}
+
+    def _count(self, models: Mapping[str, Trained], part: list[Callable[[], Batch]], _folder: Path) -> Facts:
+        """Count frames, and those each network names rightly, by SNR."""
+        judges = {label: self._judge(given.model) for label, given in models.items()}
+        totals: Counter[int] = Counter()
+        right: dict[str, Counter[int]] = {label: Counter() for label in judges}
+        for make in part:
+            batch = make()
+            snrs = batch.snrs_db.cpu().round().int()
+            totals.update(snrs.tolist())
+            for label, judge in judges.items():
+                right[label].update(snrs[judge(batch)].tolist())
+        plain = {label: {str(snr): count for snr, count in counts.items()} for label, counts in right.items()}
+        return {"totals": {str(snr): count for snr, count in totals.items()}, "right": plain}
+
+    def _judge(self, model: str) -> Judge:
+        """Open a network once, not again for each part of the test frames."""
+        if model not in self._judges:
+            self._judges[model] = judge_of(self.folder / model)
+        return self._judges[model]
+
+
+def try_train(jobs: Jobs, job: Job) -> Trained | None:
+    """Do a job; None if epsilon removes every weight of a layer."""
+    try:
+        return jobs.train(job)
+    except ConfigError as error:
+        if "removes every weight" not in str(error):
+            raise
+        jobs.stages.say(f"{job.label}: {error}")
+        return None
+
+
+def _tail(given: Trained) -> str:
+    return hashlib.sha256(given.model.encode()).hexdigest()[:8]
+
+
+def _result(label: str, counted: list[Facts]) -> Facts:
+    totals, right = Counter[str](), Counter[str]()
+    for part in counted:
+        totals.update(part["totals"])
+        right.update(part["right"][label])
+    frames, correct = totals.total(), right.total()
+    return {
+        "accuracy": correct / frames,
+        "interval": list(wilson_interval(correct, frames)),
+        "frames": frames,
+        "accuracy_by_snr": {snr: right[snr] / totals[snr] for snr in sorted(totals, key=int)},
+    }

@@ -1,0 +1,117 @@
+"""Measurements of a step: accuracy on the test part, cost, agreement of engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
+from bacalhaunet.classify.evaluation import evaluate, predict
+from bacalhaunet.classify.evaluation_data import Selection, batches
+from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.layout import Indices, radioml_split
+from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.deploy.parity import check_parity, qonnx_outputs
+from bacalhaunet.errors import UnsupportedOperationError
+from bacalhaunet.models.onnx_files import read_onnx
+from bacalhaunet.models.saved import load_model
+from bacalhaunet.outputs import write_text
+from bacalhaunet.radio.modulations import NAMES
+
+SHOWN_SNRS_DB = (-4, 4, 30)
+"""SNR labels whose confusions the report shows; those the baseline's were published at."""
+
+_LOGITS_COMPARED = 256
+"""Frames whose logits are compared, not the class alone."""
+
+EVALUATION_FILE, COST_FILE = "evaluation.json", "cost.json"
+
+
+def measure(model: Path, data: Path, folder: Path) -> dict[str, Any]:
+    """Evaluate a network on the test part of a file, once, and score it; write both as JSON into ``folder``.
+
+    Returns:
+        ``accuracy``, ``interval``, ``frames`` and ``score``.
+    """
+    with RadioMLFile(data) as file:
+        result = evaluate(open_engine(model), batches(file, Selection("test").indices(file)), NAMES)
+    cost = cost_of(model)
+    shown = {str(snr): result.confusion_at(snr).tolist() for snr in SHOWN_SNRS_DB if snr in result.snrs_db}
+    write_text(folder / EVALUATION_FILE, json.dumps({**result.to_dict(), "confusion_by_snr": shown}))
+    write_text(folder / COST_FILE, json.dumps(cost.to_dict()))
+    return {
+        "accuracy": result.accuracy,
+        "interval": list(result.interval),
+        "frames": result.frames,
+        "score": cost.score,
+    }
+
+
+def sample_frames(data: Path, count: int) -> NDArray[np.float32]:
+    """Return frames of the validation part, spread over all modulations and SNRs, float32 (count, 2, 1024).
+
+    If the part has fewer, training frames, spread alike, fill up.
+    """
+    with RadioMLFile(data) as file:
+        split = radioml_split(file.layout)
+        first = _spread(split.validation, count)
+        numbers = np.concatenate([first, _spread(split.train, count - len(first))])
+        return file.read(np.sort(numbers)).frames
+
+
+def _spread(numbers: Indices, count: int) -> Indices:
+    """Return ``count`` of the numbers, or all if there are fewer, as far from each other as can be."""
+    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
+    return numbers[places.round().astype(np.int64)]
+
+
+def compare_engines(model: Path, exports: dict[str, Path], frames: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
+    """Compare every engine that runs the network with torch, by the class each names.
+
+    Args:
+        model: The saved model.
+        exports: The network's ONNX files by format.
+        frames: float32 (n, 2, 1024).
+
+    Yields:
+        ``engines``, ``frames``, ``agreement`` and ``explanation`` of each comparison.
+
+    Raises:
+        ParityError: If an export differs from torch for another reason than a rounding tie.
+    """
+    expected = predict(open_engine(model, "torch"), frames)
+    network = load_model(model).network
+    few = frames[_spread(np.arange(len(frames)), _LOGITS_COMPARED)]
+    for format_, path in exports.items():
+        found = predict(open_engine(path, "onnxruntime"), frames)
+        parity = check_parity(network, read_onnx(path), few, str(path))
+        ties = f"; {len(parity.ties)} of {parity.frames} frames differ by a rounding tie" if parity.ties else ""
+        yield _record(f"onnxruntime on {format_.upper()}", expected, found, f"logits compared too{ties}")
+    for name in sorted(set(ENGINES) - {"torch", "onnxruntime"}):
+        engine = _try_engine(exports["qonnx"], name)
+        if engine is not None:
+            yield _record(name, expected, predict(engine, frames), "integer arithmetic")
+
+
+def compare_qonnx(model: Path, export: Path, frames: NDArray[np.float32]) -> dict[str, Any]:
+    """Compare qonnx's own node-by-node execution, which is slow, with torch."""
+    expected = predict(open_engine(model, "torch"), frames)
+    found = qonnx_outputs(read_onnx(export), frames, ())[0].argmax(axis=1)
+    return _record("qonnx's executor", expected, np.asarray(found, np.int64), "node by node")
+
+
+def _record(name: str, expected: NDArray[np.int64], found: NDArray[np.int64], explanation: str) -> dict[str, Any]:
+    agreement = float((expected == found).mean())
+    return {"engines": ["torch", name], "frames": len(found), "agreement": agreement, "explanation": explanation}
+
+
+def _try_engine(path: Path, name: str) -> Engine | None:
+    try:
+        return open_engine(path, name)
+    except UnsupportedOperationError:
+        return None

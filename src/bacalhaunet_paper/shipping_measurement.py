@@ -1,0 +1,131 @@
+"""The measurement behind a card: every frame of a profile's full-size test split, gone through once, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.evaluation import Evaluation, class_map, predict
+from bacalhaunet.data.batches import Batch, GeneratedBatches
+from bacalhaunet.errors import ModelFileError
+from bacalhaunet.outputs import write_text
+from bacalhaunet.radio.modulations import SNRS_DB
+from bacalhaunet.radio.profiles import make_source
+from bacalhaunet.training.curve import duration
+from bacalhaunet.training.run_data import TEST_SEED
+
+PER_CELL = 410
+"""Frames of each modulation at each SNR in the test split, as in RadioML 2018.01A's: 255,840 in all."""
+
+BATCH = 2048
+PART_BATCHES = 8
+"""Batches between two points a measurement can go on from."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames 0 to ``per_cell - 1`` of every modulation at every SNR label, under one seed.
+
+    Attributes:
+        profile: What makes the frames.
+        per_cell: Frames of a cell.
+        seed: Names the frames.
+    """
+
+    profile: str = "twin"
+    per_cell: int = PER_CELL
+    seed: int = TEST_SEED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names by label."""
+        return tuple(make_source(self.profile).modulations)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.names) * len(SNRS_DB) * self.per_cell
+
+    def parts(self) -> list[range]:
+        """Return the numbers of the batches of each part."""
+        count = -(-self.frames // self._batch)
+        return [range(start, min(start + PART_BATCHES, count)) for start in range(0, count, PART_BATCHES)]
+
+    def batches(self, numbers: range) -> Iterator[Batch]:
+        """Make batches by number, the next one in the background while the last one is used."""
+        source = GeneratedBatches(make_source(self.profile), self._batch, seed=self.seed, labels=range(len(self.names)))
+        with ThreadPoolExecutor(1, thread_name_prefix="frames") as maker:
+            coming = [maker.submit(source.batch, number) for number in numbers[:1]]
+            for number in numbers:
+                if number + 1 in numbers:
+                    coming.append(maker.submit(source.batch, number + 1))
+                batch = coming.pop(0).result()
+                rows = min(self._batch, self.frames - number * self._batch)
+                yield batch.part(slice(rows))
+
+    @property
+    def _batch(self) -> int:
+        return min(BATCH, self.frames)
+
+
+def measure(engine: Engine, split: Split, folder: Path) -> Evaluation:
+    """Evaluate an engine's network on a split.
+
+    A part that was counted before is read back from ``folder``: the same network is never measured twice on the same
+    frames, and an interrupted measurement goes on. The parts are kept under a digest of the network's file.
+
+    Args:
+        engine: The network; its target is a file.
+        split: The frames.
+        folder: Where counts are kept.
+
+    Raises:
+        ModelFileError: If the network's classes are not the split's, it gives NaN, or counts in ``folder`` are damaged.
+    """
+    names = split.names
+    to_label = class_map(engine, names)
+    digest = hashlib.sha256(Path(engine.target).read_bytes()).hexdigest()[:16]
+    kept = folder / f"{split.profile}-{split.seed}-{split.per_cell}-{digest}-{engine.name}"
+    total = np.zeros((len(SNRS_DB), len(names), len(names)), np.int64)
+    begun, done, parts = time.monotonic(), 0, split.parts()
+    for number, part in enumerate(parts):
+        path = kept / f"part-{number}.json"
+        if path.is_file():
+            total += _read(path, total.shape)
+            continue
+        counts = np.zeros_like(total)
+        for batch in split.batches(part):
+            predicted = to_label[predict(engine, batch.frames.cpu().numpy())]
+            places = np.searchsorted(SNRS_DB, batch.snrs_db.cpu().numpy().round())
+            np.add.at(counts, (places, batch.labels.cpu().numpy(), predicted), 1)
+        write_text(path, json.dumps(counts.tolist()))
+        total += counts
+        done += 1
+        left = (time.monotonic() - begun) / done * (len(parts) - number - 1)
+        print(f"measuring: part {number + 1} of {len(parts)}, {duration(left)} left", file=sys.stderr, flush=True)
+    result = Evaluation(total, SNRS_DB, names)
+    if result.frames != split.frames:
+        raise ModelFileError(
+            f"{result.frames} frames were counted of {split.frames}", where=str(kept), action="delete the folder"
+        )
+    return result
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    try:
+        counts = np.array(json.loads(path.read_text(encoding="utf-8")), np.int64)
+        if counts.shape != shape:
+            raise ValueError(f"counts of shape {counts.shape}")
+    except ValueError as error:
+        raise ModelFileError(f"the counts are damaged: {error}", where=str(path), action="delete the file") from error
+    return counts
