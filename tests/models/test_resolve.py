@@ -73,7 +73,7 @@ def test_a_path_that_is_no_network_is_refused_with_what_is_allowed(name, message
 
 def test_a_source_of_another_kind_is_refused_by_what_it_is():
     shipped = shipped_networks()["lite"]
-    with pytest.raises(ModelFileError, match="is an ONNX file .* where a network to train is needed"):
+    with pytest.raises(ModelFileError, match=r"is an ONNX file .* where a network to train is needed"):
         resolve_network(shipped.onnx, ("catalog", "saved"), "a network to train")
 
 

@@ -194,7 +194,8 @@ def _print(first: LabelledFrames, summary: RecordingSummary) -> None:
 
 def _notes(summary: RecordingSummary) -> Iterator[str]:
     rate = f" at {summary.sample_rate:g} samples/s" if summary.sample_rate else ""
-    yield f"{summary.file}: {summary.samples} samples{rate}, {resolve_network(summary.network).title} ({summary.engine})"
+    network = resolve_network(summary.network).title
+    yield f"{summary.file}: {summary.samples} samples{rate}, {network} ({summary.engine})"
     scaled = {
         "block": f"each frame scaled to unit power over the {2 * summary.frame_length} samples around it",
         "frame": "each frame scaled to unit power",
