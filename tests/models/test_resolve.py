@@ -2,7 +2,7 @@ import pytest
 
 from bacalhaunet.errors import ModelFileError, SpecError
 from bacalhaunet.models.catalog import CATALOG, find_spec
-from bacalhaunet.models.resolve import KINDS, TRAINED, resolve_network
+from bacalhaunet.models.resolve import KINDS, TRAINED, network_title, require_trained, resolve_network
 from bacalhaunet.models.shipped_networks import shipped_networks
 
 
@@ -50,6 +50,10 @@ def test_an_architecture_is_refused_where_trained_weights_are_needed():
         resolve_network("bacalhaunet", TRAINED, "a network that classifies")
     for name in shipped_networks():
         assert resolve_network(name, TRAINED).kind == "shipped"
+    with pytest.raises(ModelFileError, match="'bacalhaunet' has no trained weights"):
+        require_trained("bacalhaunet")
+    for name in (*shipped_networks(), "network.onnx", "any"):
+        require_trained(name)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_a_source_of_another_kind_is_refused_by_what_it_is():
 
 def test_a_shipped_file_is_called_by_its_name(tmp_path):
     lite = shipped_networks()["lite"]
-    assert resolve_network(lite.onnx).title == "lite"
+    assert network_title(lite.onnx) == "lite"
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(lite.onnx.read_bytes())
-    assert resolve_network(copy).title == str(copy)
+    assert network_title(copy) == str(copy)

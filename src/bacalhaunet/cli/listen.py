@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import BacalhauNetError, ConfigError
-from bacalhaunet.models.resolve import TRAINED, resolve_network
+from bacalhaunet.models.resolve import require_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ def network_of(name: str | None) -> str:
         ModelFileError: If none is given and none is shipped, or it has no trained weights.
     """
     network = default_network(shipped_networks()) if name is None else name
-    return resolve_network(network, TRAINED, "a network that classifies").name
+    require_trained(network)
+    return network
 
 
 def _check(arguments: Namespace) -> None:

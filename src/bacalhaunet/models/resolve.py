@@ -81,12 +81,6 @@ class NetworkSource:
         """Whether the source has trained weights."""
         return self.kind in TRAINED
 
-    @property
-    def title(self) -> str:
-        """What people call the network: the name of a shipped one, also where its file is given."""
-        files = (self.saved, self.onnx)
-        return Path(self.name).stem if any(file and file.parent == FOLDER for file in files) else self.name
-
     def spec(self) -> NetworkSpec:
         """Return the specification of an architecture or a specification file.
 
@@ -155,6 +149,24 @@ def _from_file(name: str, kinds: Collection[Kind], purpose: str) -> NetworkSourc
         raise ModelFileError(f"a file ending in {ending!r} is not {purpose}", where=name, allowed=_listed(kinds))
     field = {"onnx": "onnx", "saved": "saved", "spec": "spec_file"}[kind]
     return NetworkSource(name, kind, **{field: path})  # type: ignore[arg-type]
+
+
+def require_trained(network: str, purpose: str = "a network that classifies") -> None:
+    """Refuse the name of an architecture: what a network without training answers would be chance. Files pass.
+
+    Raises:
+        ModelFileError: If an architecture has that name and no trained network does.
+    """
+    from bacalhaunet.models.catalog import CATALOG
+
+    if network in CATALOG and network not in shipped_networks():
+        raise _refusal(NetworkSource(network, "catalog"), tuple(TRAINED), purpose)
+
+
+def network_title(network: str | os.PathLike[str]) -> str:
+    """Return what people call a network: the name of a shipped one, also where its file is given."""
+    path = Path(network)
+    return path.stem if path.parent == FOLDER else os.fspath(network)
 
 
 def run_model(folder: Path) -> Path | None:
