@@ -22,7 +22,7 @@ class Stages:
         config: The resolved configuration. A folder begun with another one is refused, so that no run mixes two.
 
     Raises:
-        ConfigError: If the folder belongs to a run with another configuration.
+        ConfigError: If the folder was begun with another configuration, or another process runs in it.
     """
 
     def __init__(self, folder: Path, config: Facts) -> None:
