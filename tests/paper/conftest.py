@@ -11,6 +11,7 @@ from bacalhaunet.cost.of import cost_of
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet_paper.budgets import Setting, TableBudget
 from bacalhaunet_paper.jobs import Trained
+from tests.report.conftest import synthetic_run  # noqa: F401
 
 TINY = TableBudget(
     "tiny",

@@ -18,7 +18,7 @@ from bacalhaunet.training.run_data import TEST_SEED, VALIDATION_SEED
 from bacalhaunet_paper.shipping_card import digest
 from bacalhaunet_paper.shipping_measurement import Split
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 NETWORKS = shipped_networks()
 
 pytestmark = pytest.mark.skipif(not NETWORKS, reason="no network is shipped yet: bacalhaunet ship")

@@ -24,7 +24,7 @@ from bacalhaunet.cli.classify_progress import kept_progress, progress_line
 from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
 from bacalhaunet.data.recordings.recording import Recording, open_recording
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.network_names import check_trained, shown
+from bacalhaunet.models.resolve import network_title, require_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 
@@ -79,7 +79,7 @@ def run(arguments: Namespace) -> None:
             raise ConfigError(f"the sample rate is {arguments.sample_rate}", allowed="a number above 0")
         recording = replace(recording, sample_rate=arguments.sample_rate)
     network = arguments.network or default_network(shipped_networks())
-    check_trained(network)
+    require_trained(network)
     engine = open_engine(network, arguments.engine, threads=arguments.threads)
     if wanted(arguments):
         run_signals(arguments, recording, engine)
@@ -194,7 +194,7 @@ def _print(first: LabelledFrames, summary: RecordingSummary) -> None:
 
 def _notes(summary: RecordingSummary) -> Iterator[str]:
     rate = f" at {summary.sample_rate:g} samples/s" if summary.sample_rate else ""
-    yield f"{summary.file}: {summary.samples} samples{rate}, {shown(summary.network)} ({summary.engine})"
+    yield f"{summary.file}: {summary.samples} samples{rate}, {network_title(summary.network)} ({summary.engine})"
     scaled = {
         "block": f"each frame scaled to unit power over the {2 * summary.frame_length} samples around it",
         "frame": "each frame scaled to unit power",

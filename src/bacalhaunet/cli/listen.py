@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import BacalhauNetError, ConfigError
-from bacalhaunet.models.network_names import check_trained
+from bacalhaunet.models.resolve import require_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def network_of(name: str | None) -> str:
         ModelFileError: If none is given and none is shipped, or it has no trained weights.
     """
     network = default_network(shipped_networks()) if name is None else name
-    check_trained(network)
+    require_trained(network)
     return network
 
 

@@ -97,7 +97,7 @@ def console() -> Console:
 def _run_one(name: str, recipe: Path | None, *, as_json: bool) -> None:
     from bacalhaunet.cli.models_card import print_card, print_entry
     from bacalhaunet.models.catalog import CATALOG
-    from bacalhaunet.models.network_names import unknown_network
+    from bacalhaunet.models.resolve import unknown_network
     from bacalhaunet.models.shipped_networks import shipped_networks
 
     shipped = shipped_networks()

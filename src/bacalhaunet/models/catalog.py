@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.network_names import unknown_network
+from bacalhaunet.models.resolve import unknown_network
 from bacalhaunet.models.spec import (
     Block,
     ConvBlock,
