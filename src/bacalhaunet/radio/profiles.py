@@ -25,10 +25,6 @@ class FrameSource(Protocol):
         """The classes by label."""
 
     @property
-    def modulations(self) -> tuple[str, ...]:
-        """Names of the classes by label."""
-
-    @property
     def device(self) -> torch.device:
         """Where the frames are made."""
 

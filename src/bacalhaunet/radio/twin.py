@@ -47,7 +47,6 @@ class Twin:
     """
 
     classes: ClassSet = RADIOML
-    modulations: tuple[str, ...] = RADIOML.names
 
     def __init__(self, config: TwinConfig | None = None, device: str | torch.device = "cpu") -> None:
         self.config = config or TwinConfig()

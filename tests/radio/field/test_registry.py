@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bacalhaunet.data.batches import GeneratedBatches
+from bacalhaunet.data.dataset import open_dataset
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.class_set import ClassSet
 from bacalhaunet.radio.field import registry
@@ -77,12 +77,12 @@ def test_the_modulation_of_the_page_is_what_it_says(fsk: None) -> None:
 
 
 def test_training_data_of_the_extended_class_set_have_25_classes(fsk: None) -> None:
-    source = make_source("field", classes=EXTENDED)
-    assert len(source.classes) == 25
-    batch = GeneratedBatches(source, 25 * 26, seed=SEED, labels=range(len(source.classes))).batch(0)
+    data = open_dataset("field", settings={"classes": EXTENDED}, train_frames_per_cell=1)
+    assert data.classes == ClassSet(EXTENDED, (*RADIOML.group_of, "FSK"))
+    batch = next(data.train.batches(25 * 26))
     assert batch.frames.shape == (650, 2, 1024)
-    assert torch.isfinite(batch.frames).all()
-    assert torch.bincount(batch.labels).tolist() == [26] * 25
+    assert np.isfinite(batch.frames).all()
+    assert np.bincount(batch.labels).tolist() == [26] * 25
 
 
 def test_a_class_set_keeps_its_own_groups() -> None:

@@ -105,7 +105,7 @@ def test_in_band_snr_is_the_label_in_every_class_and_channel(name: str, snr_db: 
 
 def test_noise_class_is_label_24_gaussian_and_white_behind_an_open_filter() -> None:
     source = Field(FieldConfig(noise_class=True, receiver=transparent()))
-    assert source.modulations == (*NAMES, "noise")
+    assert source.classes.names == (*NAMES, "noise")
     frames = source.explained("noise", 30, 64, seed=SEED).frames
     kurtosis = frames.pow(4).mean() / frames.square().mean() ** 2
     assert abs(kurtosis.item() - 3) < 0.1

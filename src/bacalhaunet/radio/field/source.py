@@ -95,11 +95,6 @@ class Field:
         self._fading = Fading(self.config.fading, self.device)
         self._receiver = Receiver(self.config.receiver, self.device)
 
-    @property
-    def modulations(self) -> tuple[str, ...]:
-        """Names of the classes by label."""
-        return self.classes.names
-
     def frames(self, modulation: Tensor, snr_db: Tensor, index: Tensor, *, seed: int) -> Tensor:
         """Make one frame for each row of the arguments.
 
