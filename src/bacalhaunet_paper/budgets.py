@@ -10,6 +10,15 @@ PAPER_FRAMES = 46_000_000
 """Frames the report's training of one network saw, about."""
 
 
+START, TEACHER = "bacalhaunet-float", "accurate"
+"""The shipped networks that the main job starts from and learns from."""
+
+SEED = 2021
+"""Of the main job's frames and their order: none that START or TEACHER were trained with."""
+
+REPRODUCED, ALL = ("figure2", "table3", "figure5", "figure4", "figure3", "initial-experiments"), "all"
+"""The tables and figures of the report that can be run again, and the word for all of them in this order."""
+
 Kind = Literal["scratch", "initial", "float", "bits", "tune"]
 """Trainings: from scratch, of an initial experiment, of table 3's float network, on from that, after pruning."""
 

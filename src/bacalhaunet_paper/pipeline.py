@@ -41,7 +41,7 @@ from bacalhaunet.training.config import (
 from bacalhaunet.training.fit import FitResult
 from bacalhaunet.training.run import train
 from bacalhaunet.training.run_data import training_data
-from bacalhaunet_paper.budgets import Budget
+from bacalhaunet_paper.budgets import SEED, START, TEACHER, Budget
 from bacalhaunet_paper.frames import refuse_training_seed, require_cells
 from bacalhaunet_paper.measure import (
     COST_FILE,
@@ -65,12 +65,6 @@ SNR_MIN_DB = -6
 RECORDED_FRAMES, RECORDED_SNR_DB, RECORDED_RATE = 64, 20, 1e6
 
 SPEED_SECONDS = 6.0
-
-START, TEACHER = "bacalhaunet-float", "accurate"
-"""The shipped networks that the job starts from and learns from."""
-
-SEED = 2021
-"""Of frames and their order: none that START or TEACHER were trained with."""
 
 INITIAL_WEIGHT_DECAY = 1e-4
 """lambda of the training before the first pruning, the report's."""

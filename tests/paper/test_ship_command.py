@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import bacalhaunet
-from bacalhaunet.cli import ship as command
+from bacalhaunet_paper.commands import ship as command
 from bacalhaunet.cli.main import main
 from bacalhaunet.models import shipped_networks
 from bacalhaunet.models.saved import load_model

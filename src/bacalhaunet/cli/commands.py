@@ -30,9 +30,5 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("bacalhaunet.cli.bench", "the speed of every engine on this machine"),
     "classify": Command("bacalhaunet.cli.classify", "name the modulation of a recording"),
     "listen": Command("bacalhaunet.cli.listen", "name the modulations of a live stream", "live"),
-    "ship": Command("bacalhaunet.cli.ship", "measure a trained network and put it into the package", "train"),
     "report": Command("bacalhaunet.cli.report", "a web page about a run", "train"),
-    "reproduce": Command(
-        "bacalhaunet.cli.reproduce", "the BacalhauNet report again, or one table or figure of it", "train"
-    ),
 }
