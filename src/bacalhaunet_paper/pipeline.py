@@ -294,7 +294,9 @@ class Pipeline:
     def _speed(self, exported: Facts) -> Facts:
         rows = speeds(self.folder / exported["files"]["qonnx"], SPEED_SECONDS)
         for row in rows:
-            self.stages.say(f"{row['engine']}: {row['frames_per_second']:,.0f} frames/s, {row['latency_us']:.0f} µs one")
+            self.stages.say(
+                f"{row['engine']}: {row['frames_per_second']:,.0f} frames/s, {row['latency_us']:.0f} µs one"
+            )
         return {"engines": rows}
 
     def _recording(self, exported: Facts, folder: Path) -> Facts:

@@ -9,11 +9,11 @@ import subprocess
 import sys
 
 import bacalhaunet
-from bacalhaunet_paper.commands import ship as command
 from bacalhaunet.cli.main import main
 from bacalhaunet.models import shipped_networks
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet_paper.commands import ship as command
 from bacalhaunet_paper.shipping import Amounts, ship
 from tests.cli.test_models import CORE
 

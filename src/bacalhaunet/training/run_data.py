@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from bacalhaunet.data.batches import Batch, BatchSource, FileBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.layout import Indices, radioml_split
+from bacalhaunet.data.dataset import Indices
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.prefetch import prefetch
