@@ -115,7 +115,7 @@ def ablate(config: CompressConfig, folder: Path, *, data: TrainingData | None = 
 
 
 def _take_steps(whole: Path, other: Path) -> None:
-    """Begin a compression that differs in its pruning alone with the steps before that, which would come out the same."""
+    """Begin a compression of another pruning with the steps before that, which would come out the same."""
     if whole == other or other.exists():
         return
     steps = [place.parent for place in whole.glob(f"*/{DONE_FILE}") if place.parent.name.startswith(_BEFORE_PRUNING)]

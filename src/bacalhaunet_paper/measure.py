@@ -135,10 +135,8 @@ def speeds(path: Path, seconds: float) -> list[dict[str, Any]]:
 def measured_in_words(measured: Mapping[str, Any]) -> str:
     """Return what ``measure`` found in one line."""
     low, high = measured["interval"]
-    return (
-        f"{100 * measured['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {measured['frames']:,} test frames, "
-        f"score {measured['score']:.4f}"
-    )
+    accuracy = f"{100 * measured['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+    return f"{accuracy} of {measured['frames']:,} test frames, score {measured['score']:.4f}"
 
 
 def closing_words(folder: Path, recorded: str) -> Iterator[str]:

@@ -216,7 +216,7 @@ class Pipeline:
         self._note("start", "float network", "start", None, facts)
 
     def _train(self) -> None:
-        start = None if self.config.start is None else str(self.folder / "stages" / "start" / "model.safetensors")
+        start = None if self.config.start is None else self.folder / "stages" / "start" / "model.safetensors"
 
         def work(folder: Path) -> Facts:
             trained = train(self.config.training(self.data_file, start), folder, title="6 bits")
@@ -295,7 +295,7 @@ class Pipeline:
         rows = speeds(self.folder / exported["files"]["qonnx"], SPEED_SECONDS)
         for row in rows:
             self.stages.say(
-                f"{row['engine']}: {row['frames_per_second']:,.0f} frames/s, {row['latency_us']:.0f} µs one"
+                f"{row['engine']}: {row['frames_per_second']:,.0f} frames/s, one in {row['latency_us']:.0f} µs"
             )
         return {"engines": rows}
 

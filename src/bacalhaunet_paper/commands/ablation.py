@@ -7,8 +7,6 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.compression.config import CompressConfig
-
 EXAMPLE = """\
 example: what each ingredient is worth, at one score
   bacalhaunet ablation runs/six-bits/model.safetensors --target-score 0.01 -o runs/ablation
@@ -33,7 +31,6 @@ def run(arguments: Namespace) -> None:
     output = Path(values.pop("output"))
     values.pop("config", None)
     values["network"] = values.pop("start") or values["network"]
-    config: CompressConfig = instantiate(values)
-    picture = draw_ablation(ablate(config, output), output)
+    picture = draw_ablation(ablate(instantiate(values), output), output)
     print((output / "ablation.md").read_text(encoding="utf-8"))
     print(f"picture: {picture}", file=sys.stderr)
