@@ -169,7 +169,7 @@ class Pipeline:
     def __init__(self, config: PipelineConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         if config.data is None and config.start is not None:
-            refuse_training_seed(config.seed, [config.start, config.teacher])
+            refuse_training_seed(config.seed, [config.start, TEACHER])
         self.stages = Stages(folder, config.plain())
         self.data_file = config.data or folder / "twin.hdf5"
         self.steps: list[StepRecord] = []
