@@ -209,7 +209,7 @@ class Budget:
 BUDGETS: dict[str, Budget] = {
     budget.name: budget
     for budget in (
-        Budget("quick", 400, 10, 2, 3, 65_536, parity_frames=2000, slow_parity_frames=48, threads=2),
+        Budget("quick", 400, 10, 2, 2, 81_920, parity_frames=2000, slow_parity_frames=48, threads=2),
         Budget("cpu", 1024, 15, 5, 10, 204_800, parity_frames=5000, slow_parity_frames=200),
         Budget("full", 4096, 25, 10, 10, None, parity_frames=20000, slow_parity_frames=2000, batch_size=1024),
     )

@@ -181,7 +181,7 @@ class ParityRecord:
 
 @dataclass(frozen=True)
 class CurveRecord:
-    """One validation during training: frames seen so far and the share of validation frames named rightly."""
+    """One validation during training: frames seen so far and the share of validation frames classified correctly."""
 
     frames: int
     validation_accuracy: float
