@@ -11,7 +11,8 @@ from bacalhaunet.errors import ConfigError
 _EPILOG = (
     "examples: 'bacalhaunet compile network.onnx --show' prints every layer's accumulator range, requantization and "
     "cost; 'bacalhaunet compile network.onnx -o firmware --name modulation' writes modulation.h and modulation.c for "
-    "any C99 compiler, with a self-test and a README of what it needs. --target takes other targets than C. Works with QONNX and QCDQ files, saved models "
+    "any C99 compiler, with a self-test and a README of what it needs; --target takes other targets. "
+    "Works with QONNX and QCDQ files, saved models "
     "and shipped networks whose layers are all quantized."
 )
 
