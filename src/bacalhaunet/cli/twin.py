@@ -19,7 +19,7 @@ _MAKE_EPILOG = (
     "example: 'bacalhaunet twin make twin.hdf5 --frames-per-cell 64 --seed 1' writes 24 x 26 x 64 frames; 4096 a "
     "cell make the original's 2,555,904 frames and 20 GB. Interrupted, the same command goes on where it stopped. The "
     "bytes depend on the seed and the settings only, not on the workers. '--twin.roll_off 0.35' and the like change "
-    "the model; --config reads such settings from a YAML file. --field.classes chooses the classes of the field profile."
+    "the model; --config reads such settings from a YAML file; --field.classes chooses other classes."
 )
 
 _SHOW_EPILOG = (

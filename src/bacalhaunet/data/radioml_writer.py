@@ -169,8 +169,9 @@ class RadioMLWriter:
         missing = self.missing_cells()
         if missing:
             label, snr = missing[0]
+            first = f"{self.layout.classes.names[label]} at {snr} dB"
             raise DatasetError(
-                f"{len(missing)} of {self.layout.cell_count} cells are not written, {self.layout.classes.names[label]} at {snr} dB first",
+                f"{len(missing)} of {self.layout.cell_count} cells are not written, {first} first",
                 where=str(self.path),
                 action="write them, then finish",
             )
