@@ -8,10 +8,16 @@ fields of the outermost message are walked over; the graph is one of them and is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from bacalhaunet.errors import ModelFileError
+from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import classes_named
+
+LABELS, GROUPS = "labels", "groups"
+"""Entries with the names of a network's classes and the group of each, as JSON lists, in all its files."""
 
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -57,6 +63,38 @@ def graph_digest(model: bytes) -> str | None:
     except (ValueError, IndexError):
         return None
     return hashlib.sha256(graphs[0]).hexdigest() if len(graphs) == 1 else None
+
+
+def class_entries(classes: ClassSet) -> dict[str, str]:
+    """Return the entries of a file that tell a network's classes; groups only where the names do not tell them."""
+    entries = {LABELS: json.dumps(list(classes.names))}
+    if classes != classes_named(classes.names):
+        entries[GROUPS] = json.dumps(list(classes.group_of))
+    return entries
+
+
+def read_classes(entries: Mapping[str, str], where: str) -> ClassSet | None:
+    """Return the classes that the entries of a file tell; None if they tell none.
+
+    Raises:
+        ModelFileError: If an entry is damaged.
+    """
+    if LABELS not in entries:
+        return None
+    lists = []
+    for key in (LABELS, GROUPS):
+        try:
+            value = json.loads(entries.get(key, "[]"))
+        except ValueError as error:
+            raise ModelFileError(f"the {key!r} entry is not a JSON list: {error}", where=where) from error
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            found = f"the {key!r} entry is {str(value)[:100]!r}"
+            raise ModelFileError(found, where=where, allowed="a JSON list of texts")
+        lists.append(value)
+    try:
+        return classes_named(*lists)
+    except ConfigError as error:
+        raise ModelFileError(error.problem, where=where, allowed=error.allowed) from error
 
 
 def _entry(value: bytes) -> tuple[str, str]:
