@@ -89,11 +89,11 @@ def test_each_frame_is_asked_once_however_often_a_run_is_interrupted(file, teach
             raise Killed
         return original(*_)
 
-    original = source.file.read
-    source.file.read = give_up
+    original = source.frames.store.read
+    source.frames.store.read = give_up
     with pytest.raises(Killed):
         KeptAnswers(network, source).ask()
-    source.file.read = original
+    source.frames.store.read = original
     assert network.network.asked == BLOCK
     KeptAnswers(network, source).ask()
     KeptAnswers(network, source).ask()
@@ -137,7 +137,7 @@ def test_a_training_with_a_teacher_leaves_and_uses_its_answers(file, teacher, tm
     spec = tmp_path / "student.yaml"
     spec.write_text(SPEC.to_yaml())
     run = config(file, network=str(spec), distillation=DistillationConfig(str(teacher)))
-    frames = len(batches_of(file).indices)
+    frames = len(batches_of(file).frames)
     run = replace(run, epochs=2)  # an epoch leaves the last frames out
     train(run, tmp_path / "first")
     [path] = own_cache.iterdir()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.radio.class_set import ClassSet
-from bacalhaunet.radio.modulations import classes_named
+from bacalhaunet.radio.modulations import RADIOML, classes_named
 
 LABELS, GROUPS = "labels", "groups"
 """Entries with the names of a network's classes and the group of each, as JSON lists, in all its files."""
@@ -95,6 +95,44 @@ def read_classes(entries: Mapping[str, str], where: str) -> ClassSet | None:
         return classes_named(*lists)
     except ConfigError as error:
         raise ModelFileError(error.problem, where=where, allowed=error.allowed) from error
+
+
+def class_names(classes: int) -> tuple[str, ...]:
+    """Return names for the classes of a network that has none: RadioML's 24, or "class 0", "class 1" ..."""
+    return RADIOML.names if classes == len(RADIOML) else tuple(f"class {number}" for number in range(classes))
+
+
+def labels_in(entries: Mapping[str, str], classes: int, where: str) -> tuple[str, ...] | None:
+    """Return the class names that an ONNX file's metadata hold, the entry ``labels``; None if they hold none.
+
+    Raises:
+        ModelFileError: If it is no JSON list, or not one name for each class.
+    """
+    found = read_classes(entries, where)
+    if found is not None and len(found) != classes:
+        raise ModelFileError(f"the file names {len(found)} classes and gives {classes} logits", where=where)
+    return None if found is None else found.names
+
+
+def frame_length_in(entries: Mapping[str, str], where: str) -> int:
+    """Return the frame length that an ONNX file's metadata state, for a graph that leaves the length free.
+
+    Raises:
+        ModelFileError: If neither the entry ``frame_length`` nor ``normalization``, as exports have it, states one.
+    """
+    try:
+        stated = entries.get("frame_length") or json.loads(entries.get("normalization", "{}")).get("frame_length")
+        length = int(stated or 0)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"the frame length in the metadata cannot be read: {error}", where=where) from error
+    if length < 1:
+        raise ModelFileError(
+            "the network takes frames of any length and does not say which it was trained on",
+            where=where,
+            allowed="a fixed length of the input, or an entry 'frame_length' in the file's metadata",
+            action="export it with the length of its frames",
+        )
+    return length
 
 
 def _entry(value: bytes) -> tuple[str, str]:
