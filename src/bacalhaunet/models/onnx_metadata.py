@@ -88,7 +88,7 @@ def read_classes(entries: Mapping[str, str], where: str) -> ClassSet | None:
         except ValueError as error:
             raise ModelFileError(f"the {key!r} entry is not a JSON list: {error}", where=where) from error
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            found = f"the {key!r} entry is {str(value)[:100]!r}"
+            found = f"the {key} in the file are {str(value)[:100]!r}"
             raise ModelFileError(found, where=where, allowed="a JSON list of texts")
         lists.append(value)
     try:
