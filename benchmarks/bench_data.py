@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import sigmf
 
-from bacalhaunet.classify.recording_frames import FrameCutter, Framing
+from bacalhaunet.classify.frames import FrameCutter, Framing
 from bacalhaunet.data.batches import FileBatches
 from bacalhaunet.data.check import check_file
 from bacalhaunet.data.radioml import RadioMLFile

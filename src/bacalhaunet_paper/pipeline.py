@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.recording import Classification
+from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
 from bacalhaunet.data.generate import Generation, generate_file
 from bacalhaunet.data.radioml import RadioMLFile

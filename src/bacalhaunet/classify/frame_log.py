@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bacalhaunet import __version__
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.recording_frames import BATCH
+from bacalhaunet.classify.frames import BATCH
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError
 
