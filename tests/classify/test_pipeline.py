@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.classify import frames as frames_module
 from bacalhaunet.classify.calibration import Calibration
-from bacalhaunet.classify.frames import FrameCutter, Framing, load_kernel
 from bacalhaunet.classify.pipeline import Classification
+from bacalhaunet.data.recordings import frames as recording_frames
+from bacalhaunet.data.recordings.frames import FrameCutter, Framing, load_kernel
 from bacalhaunet.data.recordings.recording import open_recording, recording_of
 from bacalhaunet.errors import ConfigError, ModelFileError, RecordingError
 from tests.classify.fake_engine import PowerEngine
@@ -83,7 +83,7 @@ def test_the_compiled_cutter_cuts_as_numpy_does(count, step, normalization, leve
     cutter = FrameCutter(recording_of(samples), Framing(1024, step, normalization))
     compiled = cutter.batch(0, len(cutter))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frames_module, "load_kernel", lambda: None)
+        patch.setattr(recording_frames, "load_kernel", lambda: None)
         plain = cutter.batch(0, len(cutter))
     assert np.array_equal(compiled.silent, plain.silent)
     heard = ~plain.silent

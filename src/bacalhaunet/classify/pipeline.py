@@ -2,7 +2,7 @@
 
 A recording that is taken as it is is a capture with one signal, itself. The signals of a capture are found by
 ``front_end.signals.find_signals``; each is centred and brought to 8 samples a symbol. Either way a signal is cut into
-frames, the network names them, and its answer is pooled over them. A stream goes the same way block by block (``live``).
+frames, the network names them, and its answer is pooled over them. A stream goes the same way, block by block.
 
 >>> import numpy as np
 >>> from bacalhaunet.classify.engines import open_engine
@@ -28,16 +28,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.ahead import ahead
 from bacalhaunet.classify.answers import Answer, Pool
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.engines import Engine, cores
 from bacalhaunet.classify.frame_log import FrameLog
-from bacalhaunet.classify.frames import BATCH, FrameCutter, Framing, LastFrame, Normalization
 from bacalhaunet.classify.front_end.signals import Signal, channel_of
 from bacalhaunet.classify.named_signals import NamedSignal, capture_summary, named_signal
+from bacalhaunet.data.recordings.frames import BATCH, FrameCutter, Framing, LastFrame, Normalization
 from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.prefetch import prefetch
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Classification:
         signals: Its signals, each centred and brought to 8 samples a symbol; None takes the recording as it is, as one
             signal.
         hop_length: Samples from one frame's start to the next; None for the frame length.
-        normalization: How frames are scaled; see ``frames.Framing``.
+        normalization: How frames are scaled; see ``data.recordings.frames.Framing``.
         scale: Samples are multiplied by this first.
         calibration: What turns logits into probabilities; None for what the network's file says.
         threads: Threads that cut frames; None for one a core.
@@ -241,7 +241,7 @@ class Classification:
             yield kept
             done += len(kept[0])
         cuts = (partial(cutter.batch, first, first + size) for first in range(done, len(cutter), size))
-        for frames, _, silent in ahead(cuts, self._threads):
+        for frames, _, silent in prefetch(cuts, self._threads):
             logits = self._classifier.logits(frames)
             if log is not None:
                 log.keep_frames(logits, silent)

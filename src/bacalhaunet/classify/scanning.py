@@ -31,7 +31,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.classifier import Classifier, open_classifier
-from bacalhaunet.classify.frames import Normalization
 from bacalhaunet.classify.front_end.band import capture_hint
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.front_end.signals import find_signals
@@ -46,6 +45,7 @@ from bacalhaunet.classify.named_signals import (
 )
 from bacalhaunet.classify.picture import picture
 from bacalhaunet.classify.pipeline import Classification, RecordingSummary
+from bacalhaunet.data.recordings.frames import Normalization
 from bacalhaunet.data.recordings.recording import Recording, open_recording, recording_of
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from bacalhaunet.data.recordings.stores import InMemory
@@ -235,7 +235,7 @@ def classify(
 ) -> RecordingSummary:
     """Name the one signal of a recording, which is centred and at about 8 samples a symbol, or of ready frames.
 
-    The samples are cut into frames, brought to the scale that networks learnt, and the answers of the frames are pooled.
+    The samples are cut into frames and brought to the scale that networks learnt; the frames' answers are pooled.
 
     Args:
         source: A recording's file, complex samples (N,) or ready frames, real (n, 2, frame_length).
@@ -247,7 +247,7 @@ def classify(
         engine: What computes the network; see ``open_classifier``.
         threads: CPU threads; None for all cores.
         hop_length: Samples from one frame's start to the next; None for the frame length.
-        normalization: How frames are scaled; see ``frames.Framing``.
+        normalization: How frames are scaled; see ``data.recordings.frames.Framing``.
         scale: Samples are multiplied by this first.
 
     Raises:

@@ -26,9 +26,9 @@ from bacalhaunet.models.resolve import network_title
 _SHOWN = 10
 
 _EPILOG = (
-    "example: 'bacalhaunet classify signal.sigmf-meta' prints the modulation with its confidence; '-o labels.csv' keeps "
+    "example: 'bacalhaunet classify signal.sigmf-meta' prints the modulation and its confidence; '-o labels.csv' keeps "
     "the label of every frame; '--json' prints an object with 'frames' and 'summary'. A file without a telling name "
-    "needs its type: 'classify capture.bin --type ci16'. Frames that are in RadioML's scale already are used as they are "
+    "needs its type: 'classify capture.bin --type ci16'. Frames in RadioML's scale are used as they are "
     "with '--normalization none'; '--scale 0.015625' multiplies samples by 1/64 and does nothing else to them. The "
     "networks expect a centred signal at about 8 samples a symbol: '--center 433.92e6 --symbol-rate 10e3' brings one "
     "there, and 'bacalhaunet scan capture.sigmf-meta' finds the signals of a capture and does so for each."

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.frames import FrameCutter, Framing
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.constellation import scaled, turned
 from bacalhaunet.classify.front_end.regions import Region
@@ -36,6 +35,7 @@ from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, c
 from bacalhaunet.classify.front_end.symbol_rate import symbols
 from bacalhaunet.classify.live.blocks import Block
 from bacalhaunet.classify.live.tracks import Sighting, Tracks
+from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
 
