@@ -166,7 +166,8 @@ def test_without_a_network_the_most_accurate_shipped_one_answers(recording, monk
 
 def test_the_command_never_imports_what_the_core_install_lacks(recording):
     code = (
-        "import sys, bacalhaunet.cli.classify, bacalhaunet.classify.scanning, bacalhaunet.cli.scan, bacalhaunet.cli.main\n"
+        "import sys, bacalhaunet.cli.classify, bacalhaunet.cli.scan, bacalhaunet.classify.scanning\n"
+        "import bacalhaunet.cli.main\n"
         "from bacalhaunet.data.recordings.recording import open_recording\n"
         f"open_recording({str(recording)!r}).read(0, 10)\n"
         "heavy = {'torch', 'h5py', 'onnx', 'scipy', 'lightning', 'brevitas', 'qonnx'} & set(sys.modules)\n"
