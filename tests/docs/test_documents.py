@@ -20,11 +20,11 @@ from tests.docs.documented import PAGES, ROOT, SHELLS, Block, Substitutes, block
 
 NOT_RUN = {
     "bacalhaunet compress runs/float/model.safetensors --min-accuracy": "ends where a trained network's accuracy does",
-    "bacalhaunet compress runs/float/model.safetensors --target-score 0.01 --ablation": "compresses a dozen times",
+    "bacalhaunet ablation": "compresses a dozen times",
     "bacalhaunet listen": "waits for a radio; tests/classify/live plays one",
     "bacalhaunet reproduce": "takes minutes to hours; tests/paper runs it with a tiny budget",
     "bacalhaunet search run --storage": "needs a database server; tests/search starts one",
-    "bacalhaunet twin fidelity": "needs frames of the real data set; tests/paper runs it where they are",
+    "bacalhaunet fidelity": "needs frames of the real data set; tests/paper runs it where they are",
     "make": "runs the tests, or the job of an hour",
     "optuna-dashboard": "serves until it is stopped",
     "pip install": "changes the environment; tests/packaging installs the wheel into one of its own",
