@@ -12,7 +12,8 @@ import numpy as np
 
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.recording import Classification
-from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
+from bacalhaunet.compression.config import REPORT_STEPS, PruneStep
+from bacalhaunet.compression.iterative import prune
 from bacalhaunet.data.generate import Generation, generate_file
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.recordings.recording import open_recording

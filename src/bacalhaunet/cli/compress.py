@@ -1,18 +1,17 @@
-"""``bacalhaunet compress``: take a network down the road to a target score or a least accuracy."""
+"""``bacalhaunet compress``: take a network to a target score or a least accuracy."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.cli.compress_ablation import draw_ablation
-from bacalhaunet.cli.compress_picture import draw_path
 from bacalhaunet.compression.config import CompressConfig
-from bacalhaunet.compression.path import PathStep
-from bacalhaunet.compression.pipeline import compress
-from bacalhaunet_paper.ablation import ablate
+
+if TYPE_CHECKING:
+    from bacalhaunet.compression.path import PathStep
 
 EXAMPLE = """\
 example: BacalhauNet, trained first, to half of the winner's score
@@ -22,7 +21,7 @@ a trained network, as far as 56 % go, with a teacher
       --distillation.teacher runs/wide/model.safetensors -o runs/lite-56
 no change of bits, pruning alone
   bacalhaunet compress runs/six-bits/model.safetensors --target-score 0.012 --bits [] --allocation.factor 1 -o runs/own
-what each ingredient is worth: the road again without one at a time, from the same start
+what each ingredient gives: the pipeline again without one at a time, from the same start
   bacalhaunet compress runs/six-bits/model.safetensors --target-score 0.01 --ablation -o runs/ablation
 The folder gets model.safetensors, path.json and path.svg. Accuracies and choices are of validation frames.
 Killed or interrupted, the same command goes on where it stopped."""
@@ -49,10 +48,16 @@ def run(arguments: Namespace) -> None:
     values.pop("config", None)
     values["network"] = values.pop("start") or values["network"]
     if values.pop("ablation"):
+        from bacalhaunet.cli.compress_ablation import draw_ablation
+        from bacalhaunet_paper.ablation import ablate
+
         picture = draw_ablation(ablate(instantiate(values), output), output)
         print((output / "ablation.md").read_text(encoding="utf-8"))
         print(f"picture: {picture}", file=sys.stderr)
         return
+    from bacalhaunet.cli.compress_picture import draw_path
+    from bacalhaunet.compression.pipeline import compress
+
     steps = compress(instantiate(values), output)
     draw_path(steps, output)
     print("\n".join(table(steps)))

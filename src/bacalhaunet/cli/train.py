@@ -8,7 +8,6 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.training.config import TrainConfig
-from bacalhaunet.training.run import train
 
 EXAMPLE = """\
 example: BacalhauNet at 6 bits, residual sums quantized, an hour or so on two cores
@@ -30,6 +29,8 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Train and say what came out."""
+    from bacalhaunet.training.run import train
+
     values = arguments.clone()
     output = Path(values.pop("output"))
     values.pop("config", None)
