@@ -49,9 +49,9 @@ def test_in_every_filter_the_kept_weights_are_the_longest_and_the_score_is_at_mo
     assert charged_score(SPEC, masks) > share * whole - max(prices.values())
     for name, mask in masks.items():
         weights = network.get_submodule(name).weight.detach().abs()
-        for kept, lengths in zip(mask.flatten(1), weights.flatten(1), strict=True):
+        for kept, found in zip(mask.flatten(1), weights.flatten(1), strict=True):
             if bool(kept.any()) and not bool(kept.all()):
-                assert lengths[kept].min() >= lengths[~kept].max()
+                assert found[kept].min() >= found[~kept].max()
 
 
 def test_the_choice_does_not_depend_on_the_scale_of_a_layer_that_a_normalization_follows():
@@ -171,7 +171,7 @@ def lengths_by_formula(importance, network, rms):
 
 
 @pytest.mark.parametrize(
-    ("importance", "rms", "epsilon"), [("magnitude", None, 0.1), ("layer-rms", 0.9, 0.3), ("saliency", 0.9, 0.02)]
+    ("importance", "rms", "epsilon"), [("magnitude", None, 0.1), ("layer-rms", 0.9, 0.3), ("saliency", 0.9, 0.05)]
 )
 def test_each_importance_cuts_the_weights_whose_length_by_its_formula_is_below_epsilon(importance, rms, epsilon):
     expected = lengths_by_formula(importance, start(), rms)
