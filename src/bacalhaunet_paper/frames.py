@@ -1,7 +1,4 @@
-"""The frames of the reproductions: training, validation, test, from the twin or a file, in the amounts of a budget.
-
-What a reproduction needs of a file, asked before any training.
-"""
+"""The frames of the reproductions: training, validation, test, from the twin or a file, in the amounts of a budget."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from bacalhaunet.data.dataset import Indices, Part
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.radio.profiles import make_source
 from bacalhaunet.training.config import DataConfig, TrainConfig
@@ -123,6 +121,28 @@ def _first_rows(batches: GeneratedBatches, number: int, rows: int) -> Batch:
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def refuse_training_seed(seed: int, networks: Iterable[str]) -> None:
+    """Refuse frames that shipped networks were trained on: the test frames would be among them.
+
+    Args:
+        seed: Of the frames that are to be made.
+        networks: Networks; what is known of one that is not shipped is not enough to tell.
+
+    Raises:
+        ConfigError: If one of them, or one it started from or learned from, saw frames of the seed.
+    """
+    for name in networks:
+        network = shipped_networks().get(name)
+        runs = [] if network is None else network.card["training"]["recipe"]
+        seen = {run["data"].get("seed", run["config"]["seed"]) for run in runs}
+        if seed in seen:
+            raise ConfigError(
+                f"{name} was trained on frames of seed {seed}",
+                allowed=f"any but {', '.join(map(str, sorted(seen)))}",
+                action="pass another --seed",
+            )
 
 
 def require_cells(path: Path, labels: Iterable[int], snrs_db: Iterable[int]) -> None:

@@ -1,11 +1,11 @@
-"""``bacalhaunet twin``: make, show and fidelity from the command line."""
+"""``bacalhaunet twin``: make and show from the command line."""
 
 import json
 
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import twin_fidelity, twin_make, twin_show
+from bacalhaunet.cli import twin_make, twin_show
 from bacalhaunet.cli.main import main
 from bacalhaunet.data import generate
 from bacalhaunet.data.radioml import RadioMLFile
@@ -63,12 +63,7 @@ def test_show_draws_png_and_svg_and_refuses_others(tmp_path, capsys):
     assert ".svg" in capsys.readouterr().err
 
 
-def test_fidelity_names_a_folder_without_networks(tmp_path, capsys):
-    assert main(["twin", "fidelity", "--networks", str(tmp_path)]) == 2
-    assert "no network" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("module", [twin_make, twin_show, twin_fidelity])
+@pytest.mark.parametrize("module", [twin_make, twin_show])
 def test_help_teaches_by_an_example(module, capsys):
     assert main(["twin", module.__name__.rsplit("_", 1)[1], "--help"]) == 0
     assert "example: 'bacalhaunet twin" in " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""``bacalhaunet twin``: make a file of generated frames, show what they look like, judge how close they are."""
+"""``bacalhaunet twin``: make a file of generated frames, show what they look like."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from bacalhaunet.cli.parser import CommandParser
 _ACTIONS = {
     "make": "write a file in RadioML 2018.01A's layout",
     "show": "draw every class: constellation, spectrum and waveform in one picture",
-    "fidelity": "run networks trained on the real data over the twin and compare with what is published",
 }
 
 _EPILOG = """\
 examples: 'bacalhaunet twin make twin.hdf5 --frames-per-cell 64 --seed 1' writes 39,936 frames;
-'bacalhaunet twin show twin.png' draws all classes at +30 dB;
-'bacalhaunet twin fidelity --networks DIR' judges the twin by the networks in DIR."""
+'bacalhaunet twin show twin.png' draws all classes at +30 dB."""
 
 
 def build(parser: ArgumentParser) -> None:
