@@ -139,7 +139,7 @@ class PipelineConfig:
 
     def criterion(self) -> Facts:
         """Return what epsilon is compared with, as ``prune`` takes it: from scratch the weights as they are."""
-        return {} if self.start is None else {"weight_rms": WEIGHT_RMS, "weight_unit": "worth"}
+        return {} if self.start is None else {"importance": "saliency", "weight_rms": WEIGHT_RMS}
 
     def command(self) -> list[str]:
         """Return the command that does this run again."""
