@@ -13,6 +13,7 @@ from bacalhaunet.compression.config import ScorePruningConfig
 from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
+from bacalhaunet.radio.class_set import ClassSet
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.run_data import TrainingData
 from tests.training.shared_run import BATCH, CLASSES, batches
@@ -35,8 +36,8 @@ class KilledAt:
 
 
 def data(kill_at=None, per_epoch=10):
-    names = tuple("abcdefgh"[:CLASSES])
-    return TrainingData(KilledAt(kill_at), per_epoch, [batches(7).batch(0)], names, "tones")
+    classes = ClassSet(tuple("abcdefgh"[:CLASSES]))
+    return TrainingData(KilledAt(kill_at), per_epoch, [batches(7).batch(0)], classes, "tones")
 
 
 def start(spec=SPEC):

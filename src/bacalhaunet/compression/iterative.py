@@ -57,7 +57,7 @@ def prune_step(
         data.validation,
         config.with_weight_decay(step.weight_decay),
         folder,
-        classes=data.classes,
+        classes=len(data.classes),
         title=title,
         callbacks=[KeepZeros(masks)],
     )
@@ -164,7 +164,7 @@ class _Pruning:
             **asdict(step),
             "density": density(network),
         }
-        save_model(folder / MODEL_FILE, network, spec=self.spec, labels=self.data.names, metrics=metrics)
+        save_model(folder / MODEL_FILE, network, spec=self.spec, classes=self.data.classes, metrics=metrics)
         return {**asdict(result), "density": density(network)}
 
     def masks(self, network: nn.Module, step: PruneStep, score: float | None) -> Masks:
