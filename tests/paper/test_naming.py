@@ -7,7 +7,7 @@ from bacalhaunet.data.batches import GeneratedBatches
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import save_model
-from bacalhaunet.models.states import calibrate
+from bacalhaunet.models.states import fit_thresholds
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.radio.twin import Twin
 from bacalhaunet_paper import jobs as naming
@@ -24,7 +24,7 @@ def batch():
 def test_the_judge_of_a_model_says_of_each_frame_what_torch_says(spec, batch, tmp_path):
     torch.manual_seed(1)
     network = build_network(spec).eval()
-    calibrate(network, batch.frames)
+    fit_thresholds(network, batch.frames)
     save_model(tmp_path / "model.safetensors", network, spec, NAMES)
     found = naming.judge_of(tmp_path / "model.safetensors")(batch)
     expected = network(batch.frames).argmax(1) == batch.labels
