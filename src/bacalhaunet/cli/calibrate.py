@@ -16,7 +16,7 @@ from bacalhaunet.classify.calibration import Calibration, read_calibration, writ
 from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, signal_logits
 from bacalhaunet.classify.calibration_fit import CalibrationReport, calibrate, measure
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.cli.classify_progress import progress_line
+from bacalhaunet.cli.progress import progress_line
 from bacalhaunet.data.dataset import SOURCES, Frames, open_dataset
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import resolve_network
