@@ -67,8 +67,8 @@ $ bacalhaunet reproduce all --budget {budget}
 ```
 
 [The main job](../reproduce.md#tables-and-figures-of-the-report) says what each runs and what the budgets are.
-Accuracies stand beside the paper's for their order and distances, not their height: the paper's networks saw {paper} frames each,
-and accuracies of ours are {where}."""
+Accuracies stand beside the paper's for their order and distances, not their height: the paper's networks saw {paper}
+frames each, and accuracies of ours are {where}."""
 
 
 def page(folder: Path) -> str:
