@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bacalhaunet.classify.evaluation import Evaluation, wilson_interval
+from bacalhaunet.data.evaluation import Evaluation, wilson_interval
 from bacalhaunet.radio.modulations import classes_named
 
 FROM_DB = 10
