@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import sigmf
 
-from bacalhaunet.classify.recording_frames import FrameCutter, Framing
 from bacalhaunet.data.batches import FileBatches
 from bacalhaunet.data.check import check_file
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.radioml_writer import RadioMLWriter
+from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import open_recording
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 

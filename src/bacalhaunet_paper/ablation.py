@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bacalhaunet.compression.config import CompressConfig
-from bacalhaunet.compression.path import STEP_FILE, PathStep
+from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress, say
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
+from bacalhaunet.resume import DONE_FILE
 from bacalhaunet.training.history import saved_model_of
 from bacalhaunet.training.run import MODEL_FILE, train
 from bacalhaunet.training.run_data import TrainingData
@@ -115,7 +116,7 @@ def _take_steps(whole: Path, road: Path) -> None:
     """Begin a road that differs in its pruning alone with the steps before that, which would come out the same."""
     if whole == road or road.exists():
         return
-    steps = [place.parent for place in whole.glob(f"*/{STEP_FILE}") if place.parent.name.startswith(_BEFORE_PRUNING)]
+    steps = [place.parent for place in whole.glob(f"*/{DONE_FILE}") if place.parent.name.startswith(_BEFORE_PRUNING)]
     partial = road.with_name(f"{road.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for step in steps:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.data.batches import Batch, GeneratedBatches, read_batch
-from bacalhaunet.data.layout import Indices, Part, radioml_split
+from bacalhaunet.data.dataset import Indices, Part
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB

@@ -14,7 +14,8 @@ from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
 from bacalhaunet.classify.evaluation import evaluate, predict
 from bacalhaunet.classify.evaluation_data import Selection, batches
 from bacalhaunet.cost.of import cost_of
-from bacalhaunet.data.layout import Indices, radioml_split
+from bacalhaunet.data.dataset import Indices
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.deploy.parity import check_parity, qonnx_outputs
 from bacalhaunet.errors import UnsupportedOperationError

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.evaluation import Evaluation, class_map, predict
 from bacalhaunet.data.batches import Batch, GeneratedBatches
 from bacalhaunet.errors import ModelFileError
-from bacalhaunet.outputs import write_text
+from bacalhaunet.prefetch import prefetch
 from bacalhaunet.radio.modulations import SNRS_DB
 from bacalhaunet.radio.profiles import make_source
+from bacalhaunet.resume import once
 from bacalhaunet.training.curve import duration
 from bacalhaunet.training.run_data import TEST_SEED
 
@@ -64,14 +65,9 @@ class Split:
     def batches(self, numbers: range) -> Iterator[Batch]:
         """Make batches by number, the next one in the background while the last one is used."""
         source = GeneratedBatches(make_source(self.profile), self._batch, seed=self.seed, labels=range(len(self.names)))
-        with ThreadPoolExecutor(1, thread_name_prefix="frames") as maker:
-            coming = [maker.submit(source.batch, number) for number in numbers[:1]]
-            for number in numbers:
-                if number + 1 in numbers:
-                    coming.append(maker.submit(source.batch, number + 1))
-                batch = coming.pop(0).result()
-                rows = min(self._batch, self.frames - number * self._batch)
-                yield batch.part(slice(rows))
+        tasks = (partial(source.batch, number) for number in numbers)
+        for number, batch in zip(numbers, prefetch(tasks), strict=True):
+            yield batch.part(slice(min(self._batch, self.frames - number * self._batch)))
 
     @property
     def _batch(self) -> int:
@@ -97,22 +93,15 @@ def measure(engine: Engine, split: Split, folder: Path) -> Evaluation:
     digest = hashlib.sha256(Path(engine.target).read_bytes()).hexdigest()[:16]
     kept = folder / f"{split.profile}-{split.seed}-{split.per_cell}-{digest}-{engine.name}"
     total = np.zeros((len(SNRS_DB), len(names), len(names)), np.int64)
-    begun, done, parts = time.monotonic(), 0, split.parts()
+    begun, counted, parts = time.monotonic(), 0, split.parts()
     for number, part in enumerate(parts):
         path = kept / f"part-{number}.json"
-        if path.is_file():
-            total += _read(path, total.shape)
-            continue
-        counts = np.zeros_like(total)
-        for batch in split.batches(part):
-            predicted = to_label[predict(engine, batch.frames.cpu().numpy())]
-            places = np.searchsorted(SNRS_DB, batch.snrs_db.cpu().numpy().round())
-            np.add.at(counts, (places, batch.labels.cpu().numpy(), predicted), 1)
-        write_text(path, json.dumps(counts.tolist()))
-        total += counts
-        done += 1
-        left = (time.monotonic() - begun) / done * (len(parts) - number - 1)
-        print(f"measuring: part {number + 1} of {len(parts)}, {duration(left)} left", file=sys.stderr, flush=True)
+        known = path.is_file()
+        total += _counts(once(path, partial(_count, engine, split, part, to_label)), total.shape, path)
+        if not known:
+            counted += 1
+            left = (time.monotonic() - begun) / counted * (len(parts) - number - 1)
+            print(f"measuring: part {number + 1} of {len(parts)}, {duration(left)} left", file=sys.stderr, flush=True)
     result = Evaluation(total, SNRS_DB, names)
     if result.frames != split.frames:
         raise ModelFileError(
@@ -121,9 +110,19 @@ def measure(engine: Engine, split: Split, folder: Path) -> Evaluation:
     return result
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _count(engine: Engine, split: Split, part: range, to_label: NDArray[np.int64]) -> list[list[list[int]]]:
+    """Count the frames of a part by SNR label, class and named class."""
+    counts = np.zeros((len(SNRS_DB), len(split.names), len(split.names)), np.int64)
+    for batch in split.batches(part):
+        predicted = to_label[predict(engine, batch.frames.cpu().numpy())]
+        places = np.searchsorted(SNRS_DB, batch.snrs_db.cpu().numpy().round())
+        np.add.at(counts, (places, batch.labels.cpu().numpy(), predicted), 1)
+    return counts.tolist()
+
+
+def _counts(values: Any, shape: tuple[int, ...], path: Path) -> NDArray[np.int64]:
     try:
-        counts = np.array(json.loads(path.read_text(encoding="utf-8")), np.int64)
+        counts = np.array(values, np.int64)
         if counts.shape != shape:
             raise ValueError(f"counts of shape {counts.shape}")
     except ValueError as error:

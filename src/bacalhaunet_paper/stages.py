@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from bacalhaunet.errors import ConfigError
-from bacalhaunet.outputs import write_text
-from bacalhaunet.report.run_record import CONFIG_FILE
+from bacalhaunet.resume import DONE_FILE, claim_folder, once
 
 Facts = dict[str, Any]
 """What a stage leaves for later ones: a JSON object."""
@@ -27,22 +22,13 @@ class Stages:
         config: The resolved configuration. A folder begun with another one is refused, so that no run mixes two.
 
     Raises:
-        ConfigError: If the folder belongs to a run with another configuration.
+        ConfigError: If the folder was begun with another configuration, or another process runs in it.
     """
 
     def __init__(self, folder: Path, config: Facts) -> None:
         self.folder = folder
         self.started = time.monotonic()
-        path = folder / CONFIG_FILE
-        text = yaml.safe_dump(config, sort_keys=False)
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
-            raise ConfigError(
-                "the run folder was begun with another configuration",
-                where=str(path),
-                allowed="the same configuration, to go on",
-                action="choose another folder with --output, or delete this one",
-            )
-        write_text(path, text)
+        self._claim = claim_folder(folder, config)
 
     def run(self, name: str, title: str, work: Callable[[Path], Facts]) -> Facts:
         """Run ``work`` unless it was done before, and return what it found.
@@ -53,17 +39,16 @@ class Stages:
             work: Gets the stage's folder, which may hold what an interrupted call left there.
         """
         folder = self.folder / "stages" / name
-        done = folder / "done.json"
-        if done.is_file():
-            self.say(f"{title}: done before")
-            facts: Facts = json.loads(done.read_text(encoding="utf-8"))
+        done = folder / DONE_FILE
+        self.say(f"{title}: done before" if done.is_file() else title)
+
+        def timed() -> Facts:
+            begun = time.monotonic()
+            facts = work(folder)
+            facts.setdefault("seconds", round(time.monotonic() - begun, 1))
             return facts
-        self.say(title)
-        folder.mkdir(parents=True, exist_ok=True)
-        begun = time.monotonic()
-        facts = work(folder)
-        facts.setdefault("seconds", round(time.monotonic() - begun, 1))
-        write_text(done, json.dumps(facts, indent=1, allow_nan=False))
+
+        facts: Facts = once(done, timed)
         return facts
 
     def say(self, text: str) -> None:

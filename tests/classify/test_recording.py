@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.classify import recording_frames
 from bacalhaunet.classify.recording import Classification, classify_array, softmax
-from bacalhaunet.classify.recording_frames import FrameCutter, Framing, load_kernel
+from bacalhaunet.data.recordings import frames as recording_frames
+from bacalhaunet.data.recordings.frames import FrameCutter, Framing, load_kernel
 from bacalhaunet.data.recordings.recording import open_recording, recording_of
 from bacalhaunet.errors import ConfigError, ModelFileError, RecordingError
 from tests.classify.fake_engine import PowerEngine

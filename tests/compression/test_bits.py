@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.compression.bits import (
-    ALLOCATION_FILE,
     Knob,
     Lowering,
     allocate,
@@ -107,7 +106,7 @@ def test_an_allocation_reaches_its_target_and_goes_on_where_it_stopped(tmp_path)
     assert len(whole.lowered) > 1
     part = tmp_path / "part"
     allocate(network, SPEC, whole.lowered[0]["score"], config, [batch], batch.frames, part)
-    assert (part / ALLOCATION_FILE).is_file()
+    assert (part / "turn-1.json").is_file()
     resumed = allocate(network, SPEC, target, config, [batch], batch.frames, part)
     assert (resumed.spec, resumed.lowered) == (whole.spec, whole.lowered)
     for name, value in whole.network.state_dict().items():

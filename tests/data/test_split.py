@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.data.layout import PARTS, CellLayout, radioml_split
+from bacalhaunet.data.dataset import PARTS
+from bacalhaunet.data.layout import CellLayout, radioml_split
 from bacalhaunet.errors import ConfigError
 
 TEST_SHA256 = "874296601fa7d746fa485104fd5d9efe43c16fa67c6a675b3a78f5bf2e65dc1f"

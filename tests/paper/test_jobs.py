@@ -151,7 +151,7 @@ def test_slimming_leaves_fewer_channels_that_can_be_tuned(jobs):
 
 
 def test_a_folder_of_another_setting_is_refused(tiny, folder):
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match="seed was 1 and is 2"):
         Jobs(replace(tiny, seed=2), folder)
 
 

@@ -31,7 +31,7 @@ def test_a_stage_that_fails_is_run_again_and_finds_what_it_left(tmp_path):
 
 def test_a_folder_begun_with_another_configuration_is_refused(tmp_path):
     Stages(tmp_path, {"seed": 1})
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match="seed was 1 and is 2"):
         Stages(tmp_path, {"seed": 2})
 
 

@@ -8,10 +8,11 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.resume import file_lock
 from bacalhaunet.search import worker
 from bacalhaunet.search.objective import Outcome
 from bacalhaunet.search.space import choose_candidate
-from bacalhaunet.search.study import file_lock, open_study, study_place
+from bacalhaunet.search.study import open_study, study_place
 from bacalhaunet.search.worker import claim, make_sampler, trial_folder
 from tests.search.tiny import tiny_search
 

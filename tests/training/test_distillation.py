@@ -16,7 +16,6 @@ from bacalhaunet.models.saved import save_model
 from bacalhaunet.training.config import DistillationConfig, TrainConfig
 from bacalhaunet.training.distillation import DistillationLoss, configured_loss
 from bacalhaunet.training.fit import BEST_CHECKPOINT, fit
-from bacalhaunet.training.run import resolved
 from bacalhaunet.training.run_data import ResumableBatches
 from bacalhaunet.training.task import cross_entropy
 
@@ -101,10 +100,8 @@ def test_a_teacher_of_other_classes_and_one_that_is_not_there_are_errors(saved_t
         configured_loss(DistillationConfig("nobody"), CLASSES)
 
 
-def test_without_a_teacher_the_loss_and_the_settings_are_as_before():
+def test_without_a_teacher_the_loss_is_the_cross_entropy():
     assert configured_loss(None, 24) is cross_entropy
-    assert "distillation" not in resolved(TrainConfig())
-    assert "teacher: t.safetensors" in resolved(TrainConfig(distillation=DistillationConfig("t.safetensors")))
 
 
 @pytest.mark.parametrize(("weight", "temperature"), [(-0.1, 2.0), (1.1, 2.0), (0.5, 0.0), (0.5, float("nan"))])

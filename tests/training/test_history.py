@@ -60,15 +60,6 @@ def test_pruning_with_a_scale_prunes_by_it_and_tells_it(runs, tmp_path):
         next(prune(config(runs["six"]), step, tmp_path / "none", weight_rms=0.0))
 
 
-def test_a_model_that_tells_nothing_has_the_history_of_its_folders(runs):
-    told = history_of(runs["pruned"])
-    for path in runs.values():  # as runs were left before saved models told their history
-        saved = load_model(path)
-        metrics = {"frames_seen": 64, "validation_accuracy": saved.metrics["validation_accuracy"]}
-        save_model(path, saved.network, saved.spec, saved.labels, metrics)
-    assert history_of(runs["pruned"]) == told
-
-
 def test_a_network_of_unknown_origin_is_refused(tmp_path):
     spec = find_spec("first-experiment")
     path = tmp_path / "given.safetensors"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.calibration_fit import Signals
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.evaluation import Batch, class_map
-from bacalhaunet.classify.recording_frames import FrameCutter, Framing
+from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import recording_of
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES

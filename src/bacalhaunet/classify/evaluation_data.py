@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.data.layout import Part, radioml_split
+from bacalhaunet.data.dataset import Part
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES
 

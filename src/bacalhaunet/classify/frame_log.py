@@ -3,7 +3,8 @@
 A line of JSON with the fingerprint of the work, then blocks: kind (1 byte), length (4 bytes, little-endian), CRC-32 of
 the content (4 bytes), content. Blocks that were written completely are given back in their order; at the first that was
 not, the file is cut and the work goes on from there. The answers are computed from the blocks alone, so they are the
-same as those of a run that was not stopped.
+same as those of a run that was not stopped. ``bacalhaunet.resume`` keeps pieces of work that are whole; a recording's
+answers are many, small and in one order, so they are appended to one file.
 
 Everything that the answers for a recording depend on, so that only the very same work is gone on with.
 """
@@ -17,8 +18,6 @@ import re
 import struct
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -28,9 +27,10 @@ from numpy.typing import NDArray
 
 from bacalhaunet import __version__
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.recording_frames import BATCH
+from bacalhaunet.data.recordings.frames import BATCH
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.resume import lock
 
 _HEAD = struct.Struct("<cII")
 _FRAMES, _NOTE = b"F", b"N"
@@ -108,15 +108,13 @@ class FrameLog:
         self._append(_FRAMES, np.ascontiguousarray(logits, "<f4").tobytes() + silent.tobytes())
 
     def _lock(self) -> None:
-        """Keep other runs out where the system has file locks; the lock ends with the process, however that ends."""
-        with suppress(ModuleNotFoundError):
-            fcntl = import_module("fcntl")
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ConfigError(
-                    "another run is writing this output", where=str(self.output), action="wait for it or stop it"
-                ) from error
+        """Keep other runs out."""
+        try:
+            lock(self._file)
+        except OSError as error:
+            raise ConfigError(
+                "another run is writing this output", where=str(self.output), action="wait for it or stop it"
+            ) from error
 
     def _begin(self) -> None:
         first = self._file.readline(_LONGEST)

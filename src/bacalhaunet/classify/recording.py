@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.ahead import ahead
 from bacalhaunet.classify.calibration import Calibration, read_calibration
 from bacalhaunet.classify.engines import Engine, cores
 from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.groups import group_probabilities
-from bacalhaunet.classify.recording_frames import BATCH, FrameCutter, Framing, LastFrame, Normalization
+from bacalhaunet.data.recordings.frames import BATCH, FrameCutter, Framing, LastFrame, Normalization
 from bacalhaunet.data.recordings.recording import Recording, recording_of
 from bacalhaunet.errors import ModelFileError
+from bacalhaunet.prefetch import prefetch
 
 _SMALLEST = np.float32(1e-30)
 
@@ -187,7 +187,7 @@ class Classification:
         engine: The network.
         recording: The recording.
         frame_step: Samples from one frame's start to the next; None for the frame length.
-        normalization: How frames are scaled; see ``recording_frames.Framing``.
+        normalization: How frames are scaled; see ``data.recordings.frames.Framing``.
         scale: Samples are multiplied by this first.
         calibration: What turns logits into probabilities; None for what the network's file says.
         threads: Threads that cut frames; None for one a core.
@@ -232,7 +232,7 @@ class Classification:
             yield self._answered(self.cutter.starts[done : done + len(kept[0])], *kept, names)
             done += len(kept[0])
         cuts = (partial(self.cutter.batch, first, first + size) for first in range(done, len(self), size))
-        for frames, starts, silent in ahead(cuts, self._threads):
+        for frames, starts, silent in prefetch(cuts, self._threads):
             logits = self._logits(frames)
             if log is not None:
                 log.keep_frames(logits, silent)

@@ -5,9 +5,9 @@ The bits of each layer, lowered one at a time where it costs the least loss per 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bacalhaunet.models.layers import QuantConvolution, QuantDense, Quantizer
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import calibrate, transfer_state
-from bacalhaunet.outputs import write_text
+from bacalhaunet.resume import once
 
 QuantizerSite = tuple[str | int, ...]
 """Place of a number of bits in ``NetworkSpec.to_dict()``."""
@@ -185,9 +185,6 @@ def _value(plain: Any, path: QuantizerSite) -> int:
     return int(plain)
 
 
-ALLOCATION_FILE = "allocation.json"
-
-
 @dataclass(frozen=True)
 class Allocation:
     """What a search for bits found.
@@ -226,26 +223,37 @@ def allocate(
         config: How.
         validation: Frames the losses are measured on.
         frames: float32 (batch, 2, length), to set quantizers on.
-        folder: Gets ``allocation.json`` after each turn.
+        folder: Gets a file for each turn.
         say: Gets a line after each turn.
     """
     measured = drawn_frames(validation, config.frames)
-    path, lowered = folder / ALLOCATION_FILE, []
-    for turn in json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []:
+    lowered: list[dict[str, Any]] = []
+    while network_cost(network, spec).score > target:
+        turn = once(
+            folder / f"turn-{len(lowered) + 1}.json",
+            partial(_turn, network, spec, config, measured, frames, lowered[-1]["loss"] if lowered else None),
+        )
+        if turn is None:
+            break
         knob = next(knob for knob in bit_knobs(spec) if knob.name == turn["knob"])
         spec = with_knob(spec, knob, turn["bits"])
         network = lowered_network(spec, network, frames)
-        lowered.append(turn)
-    score = network_cost(network, spec).score
-    loss = lowered[-1]["loss"] if lowered else mean_loss(network, measured)
-    while score > target:
-        found = lowerings(network, spec, measured, frames, config.least_bits)
-        if not found:
-            break
-        best = cheapest_lowering(found, loss)
-        network, spec, loss = lowered_network(best.spec, network, frames), best.spec, best.loss
-        score = network_cost(network, spec).score
-        lowered.append({"knob": best.knob.name, "bits": best.knob.bits - 1, "loss": loss, "score": score})
-        write_text(path, json.dumps(lowered, indent=1))
-        say(f"bits: {best.knob.name} to {best.knob.bits - 1}, loss {loss:.4f}, score {score:.5f}")
+        lowered.append({**turn, "score": network_cost(network, spec).score})
+        say("bits: {knob} to {bits}, loss {loss:.4f}, score {score:.5f}".format(**lowered[-1]))
     return Allocation(spec, network, tuple(lowered))
+
+
+def _turn(
+    network: nn.Module,
+    spec: NetworkSpec,
+    config: AllocationConfig,
+    measured: Sequence[Batch],
+    frames: Tensor,
+    loss: float | None,
+) -> dict[str, Any] | None:
+    """Choose the knob that loses a bit; None if none has one to lose."""
+    found = lowerings(network, spec, measured, frames, config.least_bits)
+    if not found:
+        return None
+    best = cheapest_lowering(found, mean_loss(network, measured) if loss is None else loss)
+    return {"knob": best.knob.name, "bits": best.knob.bits - 1, "loss": best.loss}

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import yaml
-
 from bacalhaunet.compression.score_pruning import ScorePruningConfig
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig, plain
+from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,3 @@ class CompressConfig:
         """Return the bits of one uniform step."""
         sums = self.quantize_sums
         return BitsConfig(bits, bits, self.input_bits, bits if sums else None, self.shared_sums and sums)
-
-    def to_yaml(self) -> str:
-        """Return every setting as YAML; ``compress --config`` takes it back."""
-        return yaml.safe_dump(plain(self), sort_keys=False)

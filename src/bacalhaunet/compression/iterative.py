@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import yaml
 from torch import nn
 
 from bacalhaunet.compression.filter_thresholds import (
@@ -21,10 +21,11 @@ from bacalhaunet.compression.pruning import KeepZeros, Masks, apply_masks, densi
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.resume import DONE_FILE, claim_folder, once
+from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import earlier_stages, history_of, stage, told
-from bacalhaunet.training.run import MODEL_FILE, claim_folder, finished, resolved, start_network
+from bacalhaunet.training.history import Stage, earlier_stages, history_metrics, history_of, stage
+from bacalhaunet.training.run import MODEL_FILE, start_network
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 Unit = Literal["layer", "worth"]
@@ -140,45 +141,64 @@ def prune(
             step, the folder was begun with other settings, or a step removes a whole layer.
     """
     _check(steps, weight_rms, weight_unit, scores)
-    settings = resolved(config)
-    claim_folder(folder, settings + _own_settings(steps, weight_rms, weight_unit, scores))
-    data = data or training_data(config)
-    stages = earlier_stages(config.network)
-    spec, network = start_network(config, data)
-    for number, step in enumerate(steps, 1):
-        step_folder = folder / f"step-{number}"
-        model, before = step_folder / MODEL_FILE, finished(step_folder)
-        if before is not None:
-            stages, network = list(history_of(model)), load_model(model).network
-            yield PrunedRun(model, density(network), before)
-            continue
-        if scores is not None:
-            squares = squared_gradients(network, spec, data)
-            masks: Masks = masks_by_filter(network, spec, squares, scores[number - 1])
-            how: dict[str, float | str] = {"score": scores[number - 1]}
-        else:
-            masks, how = _masks_by_epsilon(network, spec, step.min_abs_weight, data, weight_rms, weight_unit)
-        title = f"pruning step {number} of {len(steps)}"
-        result = prune_step(network, step, data, config, step_folder, title, masks)
-        stages.append(_stage(settings, spec, result, step, how))
-        frames = sum(len(batch.labels) for batch in data.validation)
-        metrics = {
-            "validation_accuracy": result.validation_accuracy,
-            "validation_frames": frames,
-            **told(stages),
-            **asdict(step),
-            "density": density(network),
-        }
-        save_model(model, network, spec=spec, labels=data.names, metrics=metrics)
-        yield PrunedRun(model, density(network), result)
-        # The next step starts from the saved weights, so that a resumed run starts from the very same.
-        network = load_model(model).network
+    own = _own_settings(steps, weight_rms, weight_unit, scores)
+    with claim_folder(folder, {**plain(config), **own}):
+        data = data or training_data(config)
+        spec, network = start_network(config, data)
+        stages = earlier_stages(config.network)
+        for number, step in enumerate(steps, 1):
+            part, title = folder / f"step-{number}", f"pruning step {number} of {len(steps)}"
+            score = None if scores is None else scores[number - 1]
+            masks = partial(_masks, network, spec, step, data, weight_rms, weight_unit, score)
+            kept = once(
+                part / DONE_FILE, partial(_pruned, network, spec, step, data, config, part, title, masks, stages)
+            )
+            # The next step starts from the saved weights, so that a resumed run starts from the very same.
+            network, stages = load_model(part / MODEL_FILE).network, history_of(part / MODEL_FILE)
+            yield PrunedRun(part / MODEL_FILE, kept.pop("density"), FitResult.from_dict(kept))
+
+
+def _pruned(
+    network: nn.Module,
+    spec: NetworkSpec,
+    step: PruneStep,
+    data: TrainingData,
+    config: TrainConfig,
+    folder: Path,
+    title: str,
+    masks: Callable[[], tuple[Masks, dict[str, float | str]]],
+    stages: Sequence[Stage],
+) -> dict[str, Any]:
+    """Do one step and save the network it leaves."""
+    chosen, how = masks()
+    result = prune_step(network, step, data, config, folder, title, chosen)
+    _save(folder, network, spec, data, result, step, [*stages, _stage(config, spec, result, step, how)])
+    return {**asdict(result), "density": density(network)}
+
+
+def _save(
+    folder: Path,
+    network: nn.Module,
+    spec: NetworkSpec,
+    data: TrainingData,
+    result: FitResult,
+    step: PruneStep,
+    stages: Sequence[Stage],
+) -> None:
+    metrics = {
+        "validation_accuracy": result.validation_accuracy,
+        "validation_frames": sum(len(batch.labels) for batch in data.validation),
+        **history_metrics(stages),
+        **asdict(step),
+        "density": density(network),
+    }
+    save_model(folder / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)
 
 
 def _own_settings(
     steps: Sequence[PruneStep], weight_rms: float | None, weight_unit: Unit, scores: Sequence[float] | None
-) -> str:
-    """Return as YAML what a pruning's settings have beside a training's; what is left at its default is left out."""
+) -> dict[str, object]:
+    """Return what a pruning's settings have beside a training's; what is left at its default is left out."""
     own: dict[str, object] = {"steps": [asdict(step) for step in steps]}
     if weight_rms is not None:
         own["weight_rms"] = weight_rms
@@ -186,34 +206,37 @@ def _own_settings(
         own["weight_unit"] = weight_unit
     if scores is not None:
         own["scores"] = list(scores)
-    return yaml.safe_dump(own)
+    return own
 
 
-def _masks_by_epsilon(
+def _masks(
     network: nn.Module,
     spec: NetworkSpec,
-    min_abs_weight: float,
+    step: PruneStep,
     data: TrainingData,
     weight_rms: float | None,
     weight_unit: Unit,
+    score: float | None,
 ) -> tuple[Masks, dict[str, float | str]]:
-    """Return the masks of epsilon in the units asked for, and how these are told in the history."""
+    """Return the masks of one step, and how the history tells them."""
+    if score is not None:
+        return masks_by_filter(network, spec, squared_gradients(network, spec, data), score), {"score": score}
     if weight_rms is None:
-        return magnitude_masks(network, min_abs_weight), {}
+        return magnitude_masks(network, step.min_abs_weight), {}
     if weight_unit == "worth":
         squares = squared_gradients(network, spec, data)
-        masks = masks_by_length(network, spec, squares, min_abs_weight, weight_rms)
+        masks = masks_by_length(network, spec, squares, step.min_abs_weight, weight_rms)
         return masks, {"weight_rms": weight_rms, "weight_unit": weight_unit}
     rescale_weights(network, weight_rms)
-    return magnitude_masks(network, min_abs_weight), {"weight_rms": weight_rms}
+    return magnitude_masks(network, step.min_abs_weight), {"weight_rms": weight_rms}
 
 
 def _stage(
-    settings: str, spec: NetworkSpec, result: FitResult, step: PruneStep, how: Mapping[str, float | str]
-) -> dict[str, object]:
+    config: TrainConfig, spec: NetworkSpec, result: FitResult, step: PruneStep, how: Mapping[str, float | str]
+) -> Stage:
     """Describe one step for the history of the saved model."""
     accuracy, curve = result.validation_accuracy, result.curve
-    return stage("prune", settings, spec, result.frames_seen, accuracy, curve, step=asdict(step), **how)
+    return stage("prune", plain(config), spec, result.frames_seen, accuracy, curve, step=asdict(step), **how)
 
 
 def _check(

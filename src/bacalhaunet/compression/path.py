@@ -19,7 +19,7 @@ from bacalhaunet.data.batches import Batch
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.outputs import write_text
 
-PATH_FILE, STEP_FILE = "path.json", "step.json"
+PATH_FILE = "path.json"
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,6 @@ class PathStep:
     kept: bool = True
     details: dict[str, Any] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Write the step into its folder, which marks it as done."""
-        write_text(folder / STEP_FILE, json.dumps(asdict(self), indent=1))
-
-    @staticmethod
-    def read(folder: Path) -> PathStep | None:
-        """Return the step of a folder; None if it is not done."""
-        path = folder / STEP_FILE
-        return PathStep(**_read(path)) if path.is_file() else None
-
 
 def write_path(path: Path, steps: Sequence[PathStep], asked: dict[str, Any]) -> None:
     """Write the steps with what was asked for; all choices were made on validation frames."""
@@ -75,12 +65,8 @@ def read_path(path: Path) -> list[PathStep]:
     Raises:
         ModelFileError: If it cannot be read.
     """
-    return [PathStep(**step) for step in _read(path)["steps"]]
-
-
-def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return [PathStep(**step) for step in json.loads(path.read_text(encoding="utf-8"))["steps"]]
     except (OSError, ValueError) as error:
         raise ModelFileError(f"the file cannot be read: {error}", where=str(path)) from error
 

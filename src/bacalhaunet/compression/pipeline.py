@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,15 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import SavedModel, load_model, save_model
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.training.config import TrainConfig
+from bacalhaunet.resume import DONE_FILE, claim_folder, once
+from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.curve import CurvePoint
 from bacalhaunet.training.fit import BEST_CHECKPOINT, LAST_CHECKPOINT, FitResult, fit
-from bacalhaunet.training.history import Stage, earlier_stages, stage, told
+from bacalhaunet.training.history import Stage, earlier_stages, history_metrics, stage
 from bacalhaunet.training.run import (
     MODEL_FILE,
     SAVED_SUFFIX,
-    claim_folder,
     first_frames,
-    resolved,
     start_network,
     with_bits,
 )
@@ -132,8 +131,11 @@ class Steps:
             least: Accuracy below which the step is left; None keeps it in any case.
         """
         folder = self.folder / name
-        step = PathStep.read(folder) or self._do(folder, title, begin, training, least)
+        done = once(folder / DONE_FILE, lambda: asdict(self._do(folder, title, begin, training, least)))
+        step = PathStep(**done)
         self.done.append(step)
+        for checkpoint in (LAST_CHECKPOINT, BEST_CHECKPOINT):
+            (folder / checkpoint).unlink(missing_ok=True)
         if step.kept:
             self._model = folder / MODEL_FILE
         return step
@@ -164,17 +166,14 @@ class Steps:
             details=begun.details,
         )
         if training is not None:
-            stages.append(stage("compress", resolved(settings), begun.spec, frames, accuracy, curve, step=folder.name))
+            stages.append(stage("compress", plain(settings), begun.spec, frames, accuracy, curve, step=folder.name))
         metrics = {
             "validation_accuracy": accuracy,
             "validation_frames": step.validation_frames,
             "score": cost.score,
-            **told(stages),
+            **history_metrics(stages),
         }
         save_model(folder / MODEL_FILE, begun.network, spec=begun.spec, labels=self._first.names, metrics=metrics)
-        step.write(folder)
-        for checkpoint in (LAST_CHECKPOINT, BEST_CHECKPOINT):
-            (folder / checkpoint).unlink(missing_ok=True)
         say(f"{title}: validation accuracy {100 * accuracy:.2f} %, score {cost.score:.5f}")
         return step
 
@@ -207,20 +206,20 @@ def compress(config: CompressConfig, folder: Path, *, data: TrainingData | None 
     Raises:
         ConfigError: If the folder was begun with other settings, or what is asked for cannot be reached.
     """
-    claim_folder(folder, config.to_yaml())
-    shipped = shipped_networks().get(config.network)
-    network = config.network if shipped is None else str(shipped.model)
-    steps = Steps(config, folder, network, data)
-    _start(steps)
-    if config.target_score is not None:
-        _to_score(steps, config.target_score)
-    else:
-        _to_accuracy(steps, config.min_accuracy or 0.0)
-    _statistics(steps)
-    saved, asked = steps.here(), {"target_score": config.target_score, "min_accuracy": config.min_accuracy}
-    save_model(folder / MODEL_FILE, saved.network, saved.spec, saved.labels, saved.metrics)
-    write_path(folder / PATH_FILE, steps.done, asked)
-    return steps.done
+    with claim_folder(folder, plain(config)):
+        shipped = shipped_networks().get(config.network)
+        network = config.network if shipped is None else str(shipped.model)
+        steps = Steps(config, folder, network, data)
+        _start(steps)
+        if config.target_score is not None:
+            _to_score(steps, config.target_score)
+        else:
+            _to_accuracy(steps, config.min_accuracy or 0.0)
+        _statistics(steps)
+        saved, asked = steps.here(), {"target_score": config.target_score, "min_accuracy": config.min_accuracy}
+        save_model(folder / MODEL_FILE, saved.network, saved.spec, saved.labels, saved.metrics)
+        write_path(folder / PATH_FILE, steps.done, asked)
+        return steps.done
 
 
 def _start(steps: Steps) -> None:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from bacalhaunet.data.layout import Indices, Part, radioml_split
+from bacalhaunet.data.dataset import Indices, Part
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.data.layout import CellLayout
-from bacalhaunet.data.radioml import ORDER, REMAKE, RowReader, find_layout, open_radioml, row_reader
+from bacalhaunet.data.radioml import ORDER, REMAKE, RowReader, find_layout, open_radioml, read_classes, row_reader
 from bacalhaunet.errors import DatasetError
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+from bacalhaunet.radio.modulations import RADIOML, SNRS_DB
 
 CLIP = (-2.0, 3.0)
 """The range that the networks of the 2021 challenge clip their input to."""
@@ -101,10 +101,10 @@ class _Sums:
             self.silent + other.silent,
         )
 
-    def summary(self, values_per_frame: int = 2048) -> GroupSummary:
+    def summary(self, frame_length: int) -> GroupSummary:
         mean = self.power / self.frames
         spread = math.sqrt(max(self.power_square / self.frames - mean**2, 0.0))
-        outside = self.outside / (self.frames * values_per_frame)
+        outside = self.outside / (self.frames * 2 * frame_length)
         return GroupSummary(self.frames, mean, spread, self.minimum, self.maximum, outside)
 
 
@@ -126,8 +126,8 @@ def check_file(path: str | os.PathLike[str], progress: Callable[[int, int], None
     file = open_radioml(path)
     try:
         rows = {name: row_reader(path, file[name]) for name in "XYZ"}
-        count, storage = int(file["X"].shape[0]), _storage(file["X"])
-        layout = find_layout(rows["Y"], rows["Z"], count, str(path))
+        (count, length, _), storage = file["X"].shape, _storage(file["X"])
+        layout = find_layout(rows["Y"], rows["Z"], count, str(path), read_classes(file, str(path)))
         sums: dict[tuple[int, int], _Sums] = dict.fromkeys(layout.cells, _Sums())
         for cell, block in _blocks(layout):
             _check_labels(rows, block, cell, layout, str(path))
@@ -138,7 +138,7 @@ def check_file(path: str | os.PathLike[str], progress: Callable[[int, int], None
         raise DatasetError(f"the file cannot be read: {error}", where=str(path), action=REMAKE) from error
     finally:
         file.close()
-    return _summarize(path, storage, layout, sums)
+    return _summarize(path, storage, length, layout, sums)
 
 
 def _blocks(layout: CellLayout) -> Iterator[tuple[tuple[int, int], NDArray[np.int64]]]:
@@ -160,14 +160,15 @@ def _check_labels(
         raise DatasetError(
             f"a label is not one-hot: {one_hot[at].tolist()}",
             where=f"{where}, data set Y, {layout.describe(int(block[at]))}",
-            allowed=f"a single 1 among {len(NAMES)} numbers, the rest 0",
+            allowed=f"a single 1 among {len(layout.classes)} numbers, the rest 0",
             action=REMAKE,
         )
     wrong = (one_hot.argmax(axis=1) != cell[0]) | (snrs != cell[1])
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
+        label = layout.classes.names[int(one_hot[at].argmax())]
         raise DatasetError(
-            f"a frame is out of order: it is labelled {NAMES[int(one_hot[at].argmax())]} at {snrs[at]} dB",
+            f"a frame is out of order: it is labelled {label} at {snrs[at]} dB",
             where=f"{where}, {layout.describe(int(block[at]))}",
             allowed=ORDER,
             action=REMAKE,
@@ -200,7 +201,9 @@ def _storage(dataset: Any) -> str:
     return f"chunks of {dataset.chunks}" + (f", {dataset.compression}" if dataset.compression else "")
 
 
-def _summarize(path: Path, storage: str, layout: CellLayout, sums: dict[tuple[int, int], _Sums]) -> FileSummary:
+def _summarize(
+    path: Path, storage: str, length: int, layout: CellLayout, sums: dict[tuple[int, int], _Sums]
+) -> FileSummary:
     by_label = {label: sum((sums[label, snr] for snr in layout.snrs_db), _Sums()) for label in layout.labels}
     by_snr = {snr: sum((sums[label, snr] for label in layout.labels), _Sums()) for snr in layout.snrs_db}
     return FileSummary(
@@ -211,15 +214,17 @@ def _summarize(path: Path, storage: str, layout: CellLayout, sums: dict[tuple[in
         frames_per_cell=layout.frames_per_cell,
         modulations=layout.names,
         snrs_db=layout.snrs_db,
-        by_modulation={NAMES[label]: total.summary() for label, total in by_label.items()},
-        by_snr={snr: total.summary() for snr, total in by_snr.items()},
+        by_modulation={layout.classes.names[label]: total.summary(length) for label, total in by_label.items()},
+        by_snr={snr: total.summary(length) for snr, total in by_snr.items()},
         notes=tuple(_notes(layout, sum(by_snr.values(), _Sums()))),
     )
 
 
 def _notes(layout: CellLayout, total: _Sums) -> Iterator[str]:
-    if layout.labels != tuple(range(len(NAMES))):
-        yield f"{len(layout.labels)} of the {len(NAMES)} modulations, or in another order than the original's"
+    if layout.classes != RADIOML:
+        yield f"{len(layout.classes)} classes of its own"
+    elif layout.labels != tuple(range(len(RADIOML))):
+        yield f"{len(layout.labels)} of the {len(RADIOML)} modulations, or in another order than the original's"
     if layout.snrs_db != SNRS_DB:
         yield f"SNR labels {layout.snrs_db}; the original has {SNRS_DB[0]} to {SNRS_DB[-1]} dB in steps of 2"
     if layout.frames_per_cell != 4096:

@@ -5,18 +5,16 @@ The prescribed split of RadioML 2018.01A, and a validation part taken out of its
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.data.dataset import PARTS, Indices, Part
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB
-
-Indices: TypeAlias = NDArray[np.int64]
-"""Frame numbers of a file, int64."""
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import RADIOML, SNRS_DB
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,13 @@ class CellLayout:
         frames_per_cell: Frames of a cell; 4096 in RadioML 2018.01A.
         labels: Class numbers in the order of the file.
         snrs_db: SNR labels in dB in the order of the file.
+        classes: What the class numbers mean.
     """
 
     frames_per_cell: int
-    labels: tuple[int, ...] = tuple(range(len(NAMES)))
+    labels: tuple[int, ...] = tuple(range(len(RADIOML)))
     snrs_db: tuple[int, ...] = SNRS_DB
+    classes: ClassSet = RADIOML
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -51,7 +51,7 @@ class CellLayout:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the file."""
-        return tuple(NAMES[label] for label in self.labels)
+        return tuple(self.classes.names[label] for label in self.labels)
 
     @property
     def cells(self) -> list[tuple[int, int]]:
@@ -98,13 +98,11 @@ class CellLayout:
     def describe(self, index: int) -> str:
         """Return where frame ``index`` lies, in words."""
         label, snr = int(self.labels_of(np.array([index]))[0]), int(self.snrs_of(np.array([index]))[0])
-        return f"frame {index} ({NAMES[label]}, {snr} dB, number {index % self.frames_per_cell} of its cell)"
+        return (
+            f"frame {index} ({self.classes.names[label]}, {snr} dB, number {index % self.frames_per_cell} of its cell)"
+        )
 
 
-Part: TypeAlias = Literal["all", "train", "validation", "test"]
-"""Name of a part of a file."""
-
-PARTS: tuple[Part, ...] = get_args(Part)
 SPLIT_SEED = 2018
 """Seed of the legacy generator that the 2021 ITU challenge prescribes."""
 
@@ -140,11 +138,7 @@ class Split:
 
 
 def radioml_split(layout: CellLayout | int = 4096, *, seed: int = SPLIT_SEED) -> Split:
-    """Split a file as the challenge prescribes.
-
-    For each modulation, for each SNR: the cell's list of indices is shuffled by one legacy ``RandomState(2018)``; the
-    first ``ceil(10 %)`` are test. Of a cell's remaining `T` indices the last ``ceil(T / 20)`` are validation, but
-    never all of them.
+    """Split a file as the challenge prescribes, a cell being all frames of one modulation at one SNR.
 
     Args:
         layout: The file's layout, or frames per cell of a file with all 24 modulations and 26 SNRs.
@@ -152,23 +146,34 @@ def radioml_split(layout: CellLayout | int = 4096, *, seed: int = SPLIT_SEED) ->
 
     Returns:
         Indices into the file. A file with other cells than the original draws the same shuffles in another order.
+    """
+    layout = CellLayout(layout) if isinstance(layout, int) else layout
+    return split_cells(np.arange(len(layout), dtype=np.int64).reshape(layout.cell_count, -1), seed=seed)
+
+
+def split_cells(cells: Iterable[Indices], *, seed: int = SPLIT_SEED) -> Split:
+    """Split frames cell by cell.
+
+    Each cell's list of indices is shuffled by one legacy ``RandomState(seed)`` for all; the first ``ceil(10 %)`` are
+    test. Of a cell's remaining `T` indices the last ``ceil(T / 20)`` are validation, but never all of them.
+
+    >>> [len(part) for part in (split_cells([np.arange(100)]).part(name) for name in PARTS)]
+    [100, 85, 5, 10]
 
     Source:
         The notebook of the ITU AI/ML in 5G challenge 2021, PS-007 ("Lightning-fast modulation classification").
     """
-    layout = CellLayout(layout) if isinstance(layout, int) else layout
-    count = layout.frames_per_cell
     # The legacy generator and its shuffle are what the challenge prescribes; their stream is frozen by numpy.
     generator = np.random.RandomState(seed)
-    table = np.arange(len(layout), dtype=np.int64).reshape(layout.cell_count, count)
-    for cell in table:
-        generator.shuffle(cell)
-    tests = -(-count // 10)
-    trains = count - tests
-    validations = min(-(-trains // 20), max(trains - 1, 0))
-    return Split(
-        train=table[:, tests : count - validations].ravel(),
-        validation=table[:, count - validations :].ravel(),
-        test=table[:, :tests].ravel(),
-        official_train=table[:, tests:].ravel(),
-    )
+    parts: list[list[Indices]] = [[], [], [], []]
+    for cell in cells:
+        shuffled = np.array(cell, dtype=np.int64)
+        generator.shuffle(shuffled)
+        tests = -(-len(shuffled) // 10)
+        trains = len(shuffled) - tests
+        end = len(shuffled) - min(-(-trains // 20), max(trains - 1, 0))
+        for part, chosen in zip(
+            parts, (slice(tests, end), slice(end, None), slice(tests), slice(tests, None)), strict=True
+        ):
+            part.append(shuffled[chosen])
+    return Split(*(np.concatenate(part) for part in parts))

@@ -14,9 +14,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.data.layout import CellLayout, Indices
+from bacalhaunet.data.dataset import Indices
+from bacalhaunet.data.layout import CellLayout
 from bacalhaunet.errors import DatasetError
-from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import RADIOML, classes_named
 
 _SPAN_ROWS = 4096
 """Rows of a single read at most; 32 MiB of frames."""
@@ -120,7 +122,7 @@ def row_reader(path: Path, dataset: Any) -> RowReader:
 
 
 ORDER = "frames in order of modulation, SNR, frame; the same SNRs and number of frames in every cell"
-_CELLS_AT_MOST = 24 * 256
+_SNRS_AT_MOST = 256
 REMAKE = "download the file again, or make one with: bacalhaunet twin make FILE"
 
 
@@ -128,7 +130,7 @@ class Frames(NamedTuple):
     """Frames and what they are.
 
     Attributes:
-        frames: float32 (n, 2, 1024), I then Q.
+        frames: float32 (n, 2, length), I then Q.
         labels: int64 (n,), class numbers.
         snrs_db: float32 (n,), SNR labels in dB.
     """
@@ -149,15 +151,18 @@ class _Handles(NamedTuple):
 class RadioMLFile:
     """A file in RadioML 2018.01A's layout, read frame by frame and never held in memory.
 
-    X is float32 (N, 1024, 2), Y one-hot (N, 24), Z the SNR labels in dB (N, 1). Any number of frames per cell and any
-    regular subset of classes and SNRs is read. The object pickles; every process opens the file for itself, so it
-    serves worker processes, started by fork or spawn, and threads.
+    X is float32 (N, length, 2), Y one-hot (N, classes), Z the SNR labels in dB (N, 1). Any number of frames per cell,
+    any frame length, any classes and any regular subset of them and of SNRs is read. The names of the classes are the
+    file's data set or attribute ``names``; without one, 24 classes are RadioML's and others are numbered. The object
+    pickles; every process opens the file for itself, so it serves worker processes, started by fork or spawn, and
+    threads.
 
     Args:
         path: The HDF5 file.
 
     Attributes:
         layout: Classes, SNRs and frames per cell.
+        frame_length: Complex samples of a frame.
 
     Raises:
         DatasetError: If the file is missing, not HDF5, truncated, of the wrong shape or type, or out of order at the
@@ -168,7 +173,9 @@ class RadioMLFile:
         self.path = Path(path)
         self._handles: _Handles | None = None
         handles = self._open()
-        self.layout = find_layout(handles.rows["Y"], handles.rows["Z"], handles.file["X"].shape[0], str(self.path))
+        classes = read_classes(handles.file, str(self.path))
+        count, self.frame_length, _ = handles.file["X"].shape
+        self.layout = find_layout(handles.rows["Y"], handles.rows["Z"], count, str(self.path), classes)
 
     def __enter__(self) -> RadioMLFile:
         """Return the file."""
@@ -241,7 +248,7 @@ class RadioMLFile:
         )
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
-            found = f"{NAMES[int(one_hot[at].argmax())]} at {snrs.reshape(-1)[at]} dB"
+            found = f"{self.layout.classes.names[int(one_hot[at].argmax())]} at {snrs.reshape(-1)[at]} dB"
             raise DatasetError(
                 f"a frame is out of order: it is labelled {found}",
                 where=f"{self.path}, {self.layout.describe(int(indices[at]))}",
@@ -285,11 +292,33 @@ def open_radioml(path: Path) -> Any:
     return file
 
 
+def read_classes(file: Any, where: str) -> ClassSet:
+    """Return the classes of an open file: those it names, RadioML's where it has 24, else numbered ones.
+
+    Raises:
+        DatasetError: If it does not name as many as its labels have.
+    """
+    count, stored = file["Y"].shape[1], file.get("names", file.attrs.get("names"))
+    if stored is None:
+        return RADIOML if count == len(RADIOML) else classes_named([f"class {number}" for number in range(count)])
+    names = [
+        name.decode() if isinstance(name, bytes) else str(name)
+        for name in np.ravel(stored[()] if isinstance(stored, h5py.Dataset) else stored)
+    ]
+    if len(names) != count or len(set(names)) != count:
+        raise DatasetError(
+            f"the file names {len(names)} classes: {', '.join(names[:30])}",
+            where=where,
+            allowed=f"{count} different names",
+        )
+    return classes_named(names)
+
+
 def check_shapes(file: Any, where: str) -> None:
-    """Raise a DatasetError unless X, Y and Z have RadioML's shapes and types."""
+    """Raise a DatasetError unless X, Y and Z have RadioML's shapes and types, for any classes and frame length."""
     for name, shape, kinds, words in (
-        ("X", (FRAME_LENGTH, 2), "f", f"float32 (N, {FRAME_LENGTH}, 2)"),
-        ("Y", (len(NAMES),), "iuf", f"a number type (N, {len(NAMES)}), one-hot"),
+        ("X", (None, 2), "f", "float32 (N, length, 2)"),
+        ("Y", (None,), "iuf", "a number type (N, classes), one-hot"),
         ("Z", (1,), "iuf", "a number type (N, 1), SNR in dB"),
     ):
         data = file.get(name)
@@ -297,7 +326,7 @@ def check_shapes(file: Any, where: str) -> None:
             found = ", ".join(sorted(file)) or "nothing"
             raise DatasetError(f"there is no data set {name}; the file holds {found}", where=where, allowed=words)
         wrong_type = data.dtype.kind not in kinds or (name == "X" and data.dtype.itemsize != 4)
-        if data.shape is None or data.shape[1:] != shape or wrong_type:
+        if data.shape is None or not _fits(data.shape[1:], shape) or wrong_type:
             raise DatasetError(
                 f"{name} is {data.dtype} {data.shape}",
                 where=f"{where}, data set {name}",
@@ -314,7 +343,14 @@ def check_shapes(file: Any, where: str) -> None:
         )
 
 
-def find_layout(one_hot: RowReader, snrs: RowReader, count: int, where: str) -> CellLayout:
+def _fits(sizes: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    """Say whether sizes above 0 are those of a shape, None standing for any."""
+    return len(sizes) == len(shape) and all(
+        size > 0 and wanted in (None, size) for size, wanted in zip(sizes, shape, strict=True)
+    )
+
+
+def find_layout(one_hot: RowReader, snrs: RowReader, count: int, where: str, classes: ClassSet = RADIOML) -> CellLayout:
     """Read the layout from the labels at the edges of the cells.
 
     Args:
@@ -322,25 +358,26 @@ def find_layout(one_hot: RowReader, snrs: RowReader, count: int, where: str) -> 
         snrs: Rows of Z.
         count: Number of rows.
         where: The file, for messages.
+        classes: What the columns of Y mean.
 
     Raises:
         DatasetError: If the frames are not in RadioML's order.
     """
     cell = _same_rows(one_hot, _same_rows(snrs, count))
-    if count > cell * _CELLS_AT_MOST:
-        raise _out_of_order(one_hot, snrs, cell, where)
+    if count > cell * len(classes) * _SNRS_AT_MOST:
+        raise _out_of_order(one_hot, snrs, cell, where, classes)
     starts = np.arange(0, count, cell)
     labels, levels = _labels_at(one_hot, snrs, starts)
     changes = np.flatnonzero(labels != labels[0])
     per_class = int(changes[0]) if len(changes) else len(starts)
-    layout = CellLayout(cell, tuple(map(int, labels[::per_class])), tuple(map(int, levels[:per_class])))
+    layout = CellLayout(cell, tuple(map(int, labels[::per_class])), tuple(map(int, levels[:per_class])), classes)
     inside = starts < len(layout)
     for rows in (starts, np.minimum(starts + cell, count) - 1):
         found_labels, found_snrs = _labels_at(one_hot, snrs, rows)
         wrong = (found_labels != layout.labels_of(starts % len(layout))) | ~inside
         wrong |= found_snrs != layout.snrs_of(starts)
         if wrong.any():
-            raise _out_of_order(one_hot, snrs, int(rows[np.flatnonzero(wrong)[0]]), where)
+            raise _out_of_order(one_hot, snrs, int(rows[np.flatnonzero(wrong)[0]]), where, classes)
     unique = len(set(layout.labels)) == len(layout.labels) and len(set(layout.snrs_db)) == len(layout.snrs_db)
     if len(layout) != count or not unique:
         raise DatasetError(
@@ -357,10 +394,10 @@ def _labels_at(one_hot: RowReader, snrs: RowReader, rows: Indices) -> tuple[Indi
     return labels, np.asarray(snrs.read(rows)).reshape(len(rows)).astype(np.int64)
 
 
-def _out_of_order(one_hot: RowReader, snrs: RowReader, row: int, where: str) -> DatasetError:
+def _out_of_order(one_hot: RowReader, snrs: RowReader, row: int, where: str, classes: ClassSet) -> DatasetError:
     label, snr = (int(values[0]) for values in _labels_at(one_hot, snrs, np.array([row])))
     return DatasetError(
-        f"a frame is out of order: it is labelled {NAMES[label]} at {snr} dB",
+        f"a frame is out of order: it is labelled {classes.names[label]} at {snr} dB",
         where=f"{where}, frame {row}",
         allowed=ORDER,
         action=REMAKE,

@@ -1,4 +1,8 @@
-"""Writer of RadioML 2018.01A's layout: cell by cell, in any order, from any process, resumable."""
+"""Writer of RadioML 2018.01A's layout: cell by cell, in any order, from any process, resumable.
+
+Its pieces of work are parts of one large file, filled by several processes at once, so they are kept in that file and
+a journal of its cells; ``bacalhaunet.resume`` keeps pieces that are files of their own.
+"""
 
 from __future__ import annotations
 

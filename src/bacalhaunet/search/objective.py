@@ -17,10 +17,12 @@ from bacalhaunet.compression.score_pruning import ScorePruningConfig, prune_to_s
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.outputs import write_text
+from bacalhaunet.resume import claim_folder
 from bacalhaunet.search.settings import SearchConfig
 from bacalhaunet.search.space import Candidate
+from bacalhaunet.training.config import plain
 from bacalhaunet.training.fit import BEST_CHECKPOINT, LAST_CHECKPOINT, fit
-from bacalhaunet.training.run import MODEL_FILE, claim_folder, resolved, start_network
+from bacalhaunet.training.run import MODEL_FILE, start_network
 from bacalhaunet.training.run_data import TrainingData
 
 SPEC_FILE, TRAINED, PRUNED = "spec.yaml", "trained", "pruned"
@@ -101,21 +103,14 @@ def _train(
     config: SearchConfig, data: TrainingData, folder: Path, judge: Judge, title: str
 ) -> tuple[float, int | None]:
     settings = config.training(str(folder / SPEC_FILE), config.epochs)
-    target = folder / TRAINED
-    # Who trains, and from where the folder is seen, may differ between the workers that a trial goes through.
-    claim_folder(target, resolved(replace(settings, network=SPEC_FILE, threads=0, accelerator="auto")))
-    spec, network = start_network(settings, data)
-    halving = StopEarly(judge)
-    result = fit(
-        network,
-        data.batches(),
-        data.validation,
-        settings,
-        target,
-        classes=data.classes,
-        title=title,
-        callbacks=[halving],
-    )
+    target, halving = folder / TRAINED, StopEarly(judge)
+    # From where the folder is seen may differ between the workers that a trial goes through.
+    with claim_folder(target, plain(replace(settings, network=SPEC_FILE))):
+        spec, network = start_network(settings, data)
+        batches, classes, callbacks = data.batches(), data.classes, [halving]
+        result = fit(
+            network, batches, data.validation, settings, target, classes=classes, title=title, callbacks=callbacks
+        )
     if halving.stopped_after is None:
         metrics = {"validation_accuracy": result.validation_accuracy, "frames_seen": result.frames_seen}
         save_model(target / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)

@@ -173,8 +173,6 @@ class SearchConfig:
         values = plain(self)
         for name in _OWN_BUSINESS:
             del values[name]
-        if self.prune_by == "magnitude":  # studies begun before there was a choice can be gone on with
-            del values["prune_by"]
         if self.data.file is not None:
             values["data"]["file"] = self.data.file.name
         text: str = yaml.safe_dump(values)

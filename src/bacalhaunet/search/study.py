@@ -5,7 +5,6 @@ One worker at a time: a lock over a study that ends with the process holding it,
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
@@ -23,6 +22,7 @@ import yaml
 from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.resume import file_lock
 from bacalhaunet.search.settings import SearchConfig
 from bacalhaunet.search.space import Candidate, values_of
 from bacalhaunet.training.run import SPEC_SUFFIXES
@@ -52,19 +52,6 @@ def study_lock(url: str, name: str) -> Iterator[None]:
             yield
         finally:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
-
-
-@contextmanager
-def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock on a file, which is made if absent and stays.
-
-    Raises:
-        BlockingIOError: If another process has it and ``wait`` is false.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
 
 
 DATABASE = "study.db"

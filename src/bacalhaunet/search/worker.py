@@ -30,10 +30,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bacalhaunet.errors import BacalhauNetError
 from bacalhaunet.outputs import write_text
+from bacalhaunet.resume import file_lock
 from bacalhaunet.search.objective import Judge, Outcome, remove_checkpoints, run_candidate
 from bacalhaunet.search.settings import SearchConfig, Standing, is_hopeless
 from bacalhaunet.search.space import choose_candidate
-from bacalhaunet.search.study import StudyPlace, database_errors, file_lock, open_study, study_lock
+from bacalhaunet.search.study import StudyPlace, database_errors, open_study, study_lock
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 WORKER, ERROR, INTERRUPTED = "worker", "error", "interrupted"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -72,6 +73,11 @@ class FitResult:
     frames_seen: int
     seconds: float
     curve: tuple[CurvePoint, ...]
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> FitResult:
+        """Read what ``dataclasses.asdict`` made of a result."""
+        return FitResult(**{**values, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
 
 
 def fit(

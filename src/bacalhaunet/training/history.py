@@ -7,19 +7,15 @@ of frames and validation accuracy).
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.training.curve import CURVE_FILE, CurvePoint
+from bacalhaunet.training.curve import CurvePoint
 
 Stage = dict[str, Any]
 """One training as plain data; see the module."""
@@ -32,7 +28,7 @@ _SAVED_SUFFIX = ".safetensors"
 
 def stage(
     kind: str,
-    settings: str,
+    settings: Mapping[str, Any],
     spec: NetworkSpec,
     frames: int,
     validation_accuracy: float,
@@ -43,7 +39,7 @@ def stage(
 
     Args:
         kind: What was done: ``train``, ``prune`` or another command that trains.
-        settings: Every setting, as YAML.
+        settings: Every setting, as plain values.
         spec: The network it trained.
         frames: Training frames it saw.
         validation_accuracy: Of the weights it kept.
@@ -52,7 +48,7 @@ def stage(
     """
     return {
         "kind": kind,
-        "config": yaml.safe_load(settings),
+        "config": dict(settings),
         "spec": spec.to_dict(),
         "frames": frames,
         "validation_accuracy": validation_accuracy,
@@ -94,52 +90,29 @@ def seen_from(path: Path, folder: Path) -> Path:
     return next((above / path for above in folder.resolve().parents if (above / path).is_file()), path)
 
 
-def told(stages: Sequence[Stage]) -> dict[str, Any]:
-    """Return the entries of a saved model's metrics that tell its history: the stages and all their frames."""
+def history_metrics(stages: Sequence[Stage]) -> dict[str, Any]:
+    """Return the entries of a saved model's metrics that hold its history: the stages and all their frames."""
     return {HISTORY: list(stages), FRAMES_SEEN: sum(int(stage["frames"]) for stage in stages)}
 
 
 def history_of(path: Path, saved: SavedModel | None = None) -> list[Stage]:
-    """Return the stages of a saved model, first to last: those it tells itself, else those of the run folders.
+    """Return the stages of a saved model, first to last.
 
     Args:
-        path: The saved model. A model that tells nothing is looked for in the folder of the run that left it.
+        path: The saved model.
         saved: The model, if it was read already.
 
     Raises:
         ModelFileError: If the model cannot be read, or nothing says how it, or one it started from, was trained.
     """
-    metrics = (saved or load_model(path)).metrics
-    told_before = metrics.get(HISTORY)
-    if isinstance(told_before, list) and told_before:
-        unknown = [stage for stage in told_before if stage.get("kind") == "unknown"]
-        if unknown:
-            raise ModelFileError(f"it started from {unknown[0]['config']['network']}, of which nothing is known")
-        return told_before
-    return _from_folders(path, metrics, (saved or load_model(path)).spec)
-
-
-def _from_folders(path: Path, metrics: Mapping[str, Any], spec: NetworkSpec) -> list[Stage]:
-    """Read a history from the folders of runs, as they were left before saved models told theirs."""
-    folder, step = path.parent, re.fullmatch(r"step-(\d+)", path.parent.name)
-    settings = folder.parent / "config.yaml" if step else folder / "config.yaml"
-    if not settings.is_file():
+    stages: list[Stage] = (saved or load_model(path)).metrics.get(HISTORY) or []
+    if not stages:
         raise ModelFileError(
             "nothing says how this network was trained",
             where=str(path),
-            allowed="a model saved by 'bacalhaunet train' or 'prune', or one in the folder of such a run",
+            allowed="a model saved by 'bacalhaunet train', 'prune' or 'compress'",
         )
-    config = yaml.safe_load(settings.read_text(encoding="utf-8"))
-    found = json.loads((folder / CURVE_FILE).read_text(encoding="utf-8"))
-    curve = [CurvePoint(**point) for point in found]
-    frames, accuracy = int(metrics[FRAMES_SEEN]), float(metrics["validation_accuracy"])
-    before, more = str(config["network"]), {}
-    if step:
-        number = int(step[1])
-        more = {"step": config.pop("steps")[number - 1]}
-        if number > 1:
-            before = str(folder.parent / f"step-{number - 1}" / path.name)
-    start = saved_model_of(before)
-    earlier = [] if start is None else history_of(seen_from(start, folder))
-    own = stage("prune" if step else "train", yaml.safe_dump(config), spec, frames, accuracy, curve, **more)
-    return [*earlier, own]
+    unknown = [stage for stage in stages if stage.get("kind") == "unknown"]
+    if unknown:
+        raise ModelFileError(f"it started from {unknown[0]['config']['network']}, of which nothing is known")
+    return stages

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from bacalhaunet.data.batches import Batch, BatchSource, FileBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.layout import Indices, radioml_split
+from bacalhaunet.data.dataset import Indices
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.prefetch import prefetch
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.radio.profiles import FrameSource, make_source
 from bacalhaunet.training.config import DataConfig, TrainConfig
@@ -50,20 +52,10 @@ class ResumableBatches:
     def __iter__(self) -> Iterator[Batch]:
         """Yield what is left of the current epoch."""
         end = (self.next_number // self.batches_per_epoch + 1) * self.batches_per_epoch
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
-            waiting: list[Future[Batch]] = []
-            wanted = self.next_number
-            try:
-                while self.next_number < end:
-                    while wanted < end and len(waiting) <= self.ahead:
-                        waiting.append(maker.submit(self.source.batch, wanted))
-                        wanted += 1
-                    batch = waiting.pop(0).result()
-                    self.next_number += 1
-                    yield batch
-            finally:
-                for future in waiting:
-                    future.cancel()
+        tasks = (partial(self.source.batch, number) for number in range(self.next_number, end))
+        for batch in prefetch(tasks, ahead=self.ahead):
+            self.next_number += 1
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of the next batch."""

@@ -24,8 +24,8 @@ from bacalhaunet.classify.front_end.signals import Signal, channel_of, find_sign
 from bacalhaunet.classify.groups import NOISE
 from bacalhaunet.classify.picture import Box
 from bacalhaunet.classify.recording import Classification, LabelledFrames, RecordingSummary
-from bacalhaunet.classify.recording_frames import Normalization
 from bacalhaunet.classify.symbol_plane import signal_points
+from bacalhaunet.data.recordings.frames import Normalization
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.sigmf_writer import Annotation
 
@@ -53,7 +53,7 @@ class CaptureClassification:
         recording: The capture.
         settings: What of the front end is set by hand.
         frame_step: Samples, at 8 a symbol, from one frame's start to the next; None for the frame length.
-        normalization: How frames are scaled; see ``recording_frames.Framing``.
+        normalization: How frames are scaled; see ``data.recordings.frames.Framing``.
         scale: Samples are multiplied by this first.
         signals: The signals, if they were found before; see ``found_signals``.
 

@@ -25,7 +25,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.ahead import ahead
 from bacalhaunet.classify.engines import cores
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.regions import Region, regions
@@ -40,6 +39,7 @@ from bacalhaunet.classify.front_end.symbol_rate import (
     symbols,
 )
 from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.prefetch import prefetch
 
 _LISTENED = 1 << 16
 """Samples from which the signal's power is taken."""
@@ -237,7 +237,7 @@ def find_signals(
         if stop - start < SHORTEST:
             continue
         places = regions(spectrogram(recording, start, stop, progress))
-        estimates = ahead((partial(_estimated, recording, place, settings) for place in places), cores())
+        estimates = prefetch((partial(_estimated, recording, place, settings) for place in places), cores())
         found += [signal for signal in estimates if signal is not None]
     return [replace(signal, room=_room(signal, found)) for signal in found]
 

@@ -17,10 +17,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.ahead import ahead
 from bacalhaunet.classify.engines import cores
 from bacalhaunet.classify.front_end.settings import scipy_module
 from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.prefetch import prefetch
 
 BINS = 256
 """Frequencies, and samples of a segment."""
@@ -99,7 +99,7 @@ def spectrogram(
         power[first:last] = _cells(recording.read(begin, start + last * cell + _HOP), cell, last - first)
         return (last - first) * cell
 
-    for done in ahead((partial(part, first) for first in range(0, cells, step)), cores()):
+    for done in prefetch((partial(part, first) for first in range(0, cells, step)), cores()):
         if progress is not None:
             progress(done)
     shared = float(np.dot(window()[_HOP:], window()[:_HOP]) / np.dot(window(), window())) ** 2

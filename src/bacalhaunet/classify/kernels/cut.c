@@ -44,7 +44,7 @@ static sums add_up(const float *x, int64_t count)
     return total;
 }
 
-/* 1 / max(sigma, rho / largest) of the module recording_frames. */
+/* 1 / max(sigma, rho / largest) of data.recordings.frames. */
 static float deviation_factor(const float *x, int64_t count, double largest)
 {
     sums total = add_up(x, count);

@@ -34,8 +34,8 @@ from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, c
 from bacalhaunet.classify.front_end.symbol_rate import symbols
 from bacalhaunet.classify.live.blocks import Block
 from bacalhaunet.classify.live.tracks import Sighting, Tracks
-from bacalhaunet.classify.recording_frames import FrameCutter, Framing
 from bacalhaunet.classify.symbol_plane import scaled, turned
+from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
 

@@ -137,6 +137,11 @@ def _readers() -> dict[str, Reader]:
     return readers | {".wav": open_wav, ".npy": open_npy}
 
 
+def recording_endings() -> frozenset[str]:
+    """Return the endings of names that say what a recording holds, ``.sigmf-meta`` to ``.cu8``."""
+    return frozenset(_readers())
+
+
 def open_recording(path: str | os.PathLike[str], type_: str | None = None, channel: int = 0) -> Recording:
     """Open a recorded signal by the ending of its name.
 

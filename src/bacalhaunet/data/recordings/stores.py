@@ -52,6 +52,25 @@ class InMemory:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Some samples of another store that follow each other.
+
+    Attributes:
+        whole: The other store.
+        start: The first of them there.
+        count: Number of samples.
+    """
+
+    whole: SampleStore
+    start: int
+    count: int
+
+    def read(self, start: int, stop: int) -> NDArray[np.complex64]:
+        """Return samples ``start`` to ``stop - 1`` of the section."""
+        return self.whole.read(self.start + start, self.start + stop)
+
+
+@dataclass(frozen=True)
 class Interleaved:
     """Samples one after the other: I, Q, I, Q; with several channels, the channels of one instant together.
 
