@@ -12,8 +12,8 @@ import time
 
 import torch
 
-from bacalhaunet.radio.field import Field
-from bacalhaunet.radio.field_config import FieldConfig
+from bacalhaunet.radio.field.config import FieldConfig
+from bacalhaunet.radio.field.source import Field
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.radio.twin import Twin
 

@@ -50,7 +50,7 @@ class Split:
     @property
     def names(self) -> tuple[str, ...]:
         """Class names by label."""
-        return tuple(make_source(self.profile).modulations)
+        return make_source(self.profile).classes.names
 
     @property
     def frames(self) -> int:

@@ -4,8 +4,11 @@ import sys
 import pytest
 
 from bacalhaunet import __version__
-from bacalhaunet.cli.commands import COMMANDS
+from bacalhaunet.cli import commands
+from bacalhaunet.cli.commands import Command, all_commands
 from bacalhaunet.cli.main import main
+
+COMMANDS = all_commands()
 
 
 def test_the_overview_names_every_command_and_shows_examples(capsys):
@@ -28,8 +31,59 @@ def test_the_version_is_the_packages(capsys):
 def test_an_unknown_command_is_a_usage_error_that_lists_the_known_ones(capsys):
     assert main(["clasify"]) == 2
     message = capsys.readouterr().err
-    assert "clasify" in message
-    assert "classify" in message
+    assert "'clasify'" in message
+    assert "allowed: models, " in message
+    assert "did you mean classify?" in message
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "models"]])
+def test_help_is_a_word_too(words, capsys):
+    assert main(words) == 0
+    assert f"usage: {' '.join(['bacalhaunet', *words[1:]])} [" in capsys.readouterr().out
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "bacalhaunet", "cots"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "did you mean cost?" in done.stderr
+
+
+class Entry:
+    """An entry point of another package."""
+
+    def __init__(self, name, command):
+        self.name, self.command, self.value = name, command, "elsewhere:COMMAND"
+
+    def load(self):
+        if self.command is None:
+            raise ImportError("no module called elsewhere")
+        return self.command
+
+
+@pytest.fixture
+def other_package(monkeypatch):
+    ours, theirs = Command("elsewhere", "takes a name that is ours"), Command("bacalhaunet.cli.models", "their own")
+    entries = [Entry("broken", None), Entry("cost", ours), Entry("theirs", theirs)]
+    monkeypatch.setattr(commands, "entry_points", lambda group: entries if group == "bacalhaunet.commands" else [])
+
+
+def test_another_package_brings_commands(other_package, capsys):
+    assert main(["--help"]) == 0
+    assert "  theirs " in capsys.readouterr().out
+    assert main(["theirs", "--help"]) == 0
+    assert "usage: bacalhaunet theirs" in capsys.readouterr().out
+
+
+def test_another_package_does_not_replace_a_command(other_package):
+    assert all_commands()["cost"] == commands.COMMANDS["cost"] == commands.find_command("cost")
+
+
+def test_a_command_that_cannot_be_loaded_leaves_the_others_alone_and_says_why(other_package, capsys):
+    assert "broken" not in all_commands()
+    assert main(["broken"]) == 2
+    message = capsys.readouterr().err
+    assert "'broken' cannot be loaded: no module called elsewhere" in message
+    assert "elsewhere:COMMAND" in message
 
 
 @pytest.mark.parametrize("command", COMMANDS)

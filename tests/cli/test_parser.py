@@ -24,7 +24,11 @@ class Whole:
 @pytest.fixture
 def parser():
     made = CommandParser(prog="bacalhaunet test")
+    made.add_argument("count", type=int, nargs="?")
+    made.add_argument("--config", action="config")
     made.add_argument("--snr-min", type=float)
+    made.add_argument("--shares", type=list[float])
+    made.add_argument("--color", choices=["red", "blue"])
     made.add_class_arguments(Whole, as_group=False)
     return made
 
@@ -54,6 +58,13 @@ def test_values_are_left_as_they_are(parser):
         (["--part.most_frames", "x"], ["error: --part.most_frames is 'x'", "  allowed: a whole number or null"]),
         (["--batch-sise", "3"], ["error: '--batch-sise' is not known here", "did you mean --batch_size?"]),
         (["--other_part", "3"], ["error: --other_part is '3'", "--other_part.help"]),
+        (["--other_part.most_frames", "x"], ["most_frames is 'x'"]),
+        (["--shares", "x"], ["error: --shares is 'x'", "  allowed: a list"]),
+        (["--color", "rad"], ["error: 'rad' is not known here", "  allowed: red, blue", "did you mean red?"]),
+        (["x"], ["error: count is 'x'", "  allowed: a whole number"]),
+        (["3", "4"], ["error: '4' is not known here"]),
+        (["--config", "missing.yaml"], ["error: --config: File does not exist: '"]),
+        (["--part", "{kind: oval}"], ["error: --part.kind is 'oval'", "  allowed: round, square"]),
     ],
 )
 def test_what_is_wrong_is_said_in_a_few_lines_without_the_usage(parser, capsys, words, lines):
@@ -64,3 +75,25 @@ def test_what_is_wrong_is_said_in_a_few_lines_without_the_usage(parser, capsys, 
     assert all(line in said for line in lines)
     assert len(said.splitlines()) <= 3
     assert "usage" not in said
+
+
+def test_a_setting_that_a_file_misspells_is_said_with_what_was_meant(parser, tmp_path, capsys):
+    (tmp_path / "settings.yaml").write_text("part:\n  knid: oval\n")
+    with pytest.raises(SystemExit):
+        parsed(parser, "--config", str(tmp_path / "settings.yaml"))
+    said = capsys.readouterr().err
+    assert "'knid'" in said
+    assert "did you mean part.kind" in said
+
+
+def test_a_mistyped_subcommand_gets_a_suggestion(capsys):
+    parser = CommandParser(prog="bacalhaunet test")
+    actions = parser.add_subcommands(required=True, dest="action")
+    for name in ("run", "show"):
+        actions.add_subcommand(name, CommandParser())
+    with pytest.raises(SystemExit):
+        parsed(parser, "shwo")
+    said = capsys.readouterr().err
+    assert "error: 'shwo' is not known here" in said
+    assert "allowed: run, show" in said
+    assert "did you mean show?" in said

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from bacalhaunet.cli.commands import COMMANDS
+from bacalhaunet.cli.commands import all_commands
 from bacalhaunet.cli.main import main
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
@@ -33,8 +33,9 @@ def _command_lines():
 @pytest.mark.parametrize("line", _command_lines())
 def test_a_command_of_the_documents_parses(line):
     words = shlex.split(re.split(r" [|>&]", line)[0], comments=True)[1:]
-    assert words[0] in COMMANDS
-    module = import_module(COMMANDS[words[0]].module)
+    commands = all_commands()
+    assert words[0] in commands
+    module = import_module(commands[words[0]].module)
     parser = ArgumentParser(exit_on_error=False)
     module.build(parser)
     parser.parse_args(words[1:])

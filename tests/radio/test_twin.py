@@ -226,8 +226,8 @@ def test_settings_out_of_range_are_refused(bad):
 
 def test_profiles_by_name():
     assert isinstance(make_source("twin", roll_off=0.3), Twin)
-    assert make_source().modulations[:24] == NAMES
-    assert tuple(make_source("field").modulations[:24]) == NAMES
+    assert make_source().classes.names == NAMES
+    assert make_source("field").classes.names == NAMES
     with pytest.raises(ConfigError, match="moon"):
         make_source("moon")
     with pytest.raises(ConfigError, match="colour"):

@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Names of the classes in each group; together the 24 of RadioML 2018.01A."""
 
 NOISE = "noise"
-"""Name of the class of networks that know frames without a signal (``radio.field.NOISE_NAME``)."""
+"""Name of the class of networks that know frames without a signal (``radio.field.noise.NOISE_NAME``)."""
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -10,7 +11,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bacalhaunet.cli.parser import CommandParser
-from bacalhaunet.data.check import FileSummary, GroupSummary, check_file
+
+if TYPE_CHECKING:
+    from bacalhaunet.data.check import FileSummary, GroupSummary
 
 _EPILOG = (
     "example: 'bacalhaunet data check GOLD_XYZ_OSC.0001_1024.hdf5' reads the whole file once, in bounded memory, and "
@@ -31,6 +34,8 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Check and print."""
+    from bacalhaunet.data.check import check_file
+
     chosen = arguments.check
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("frames", total=None)

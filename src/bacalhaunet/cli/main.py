@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bacalhaunet import __version__
-from bacalhaunet.cli.commands import COMMANDS
-from bacalhaunet.errors import BacalhauNetError, MissingExtraError, how_to_install
+from bacalhaunet.cli.commands import all_commands, find_command
+from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -18,12 +18,13 @@ examples:
   bacalhaunet models                          what networks there are
   bacalhaunet cost bacalhaunet                where a network's score comes from
   bacalhaunet classify recording.sigmf-meta   name the modulation of a recording
-  bacalhaunet reproduce --budget quick        the whole road in a few minutes"""
+  bacalhaunet train --epochs 10 -o runs/mine  train a network"""
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    commands = all_commands()
+    width = max(map(len, commands))
+    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in commands.items())
     return (
         "usage: bacalhaunet [--help] [--version] COMMAND ...\n\n"
         "Name the modulation of radio signals with networks that fit anywhere.\n\n"
@@ -32,14 +33,17 @@ def _overview() -> str:
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:
-    command = COMMANDS[name]
+    from bacalhaunet.cli.parser import CommandParser, did_you_mean, respelled
+
+    command = find_command(name)
+    if command is None:
+        known = all_commands()
+        action = f"{did_you_mean(name, known)} 'bacalhaunet --help' lists them".lstrip()
+        raise ConfigError(f"no command is called {name!r}", allowed=", ".join(known), action=action)
     try:
         module = import_module(command.module)
-        from bacalhaunet.cli.formatting import KeepLines
-        from bacalhaunet.cli.parser import CommandParser, respelled
-
         description = f"{command.summary[0].upper()}{command.summary[1:]}."
-        parser = CommandParser(prog=f"bacalhaunet {name}", description=description, formatter_class=KeepLines)
+        parser = CommandParser(prog=f"bacalhaunet {name}", description=description)
         module.build(parser)
         module.run(parser.parse_args(respelled(parser, arguments)))
     except ModuleNotFoundError as error:
@@ -59,15 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that spin while they wait slow torch down ten times and more on a machine that has other work to do.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help", "help"):
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if not words or words[0] in ("-h", "--help"):
         print(_overview(), end="")
         return EXIT_OK
     if words[0] == "--version":
         print(f"bacalhaunet {__version__}")
         return EXIT_OK
-    if words[0] not in COMMANDS:
-        print(f"error: no command is called {words[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
-        return EXIT_USAGE
     try:
         _run(words[0], words[1:])
     except BacalhauNetError as error:

@@ -1,34 +1,67 @@
-"""The parser of every command: options in either spelling, and errors of a few lines instead of the whole usage."""
+"""The parser of every command: options in either spelling, and errors of a few lines instead of the whole usage.
+
+jsonargparse's exceptions carry a message alone (4.53: no key, value or type as attributes), so the message is asked
+for two things: how it begins, which says what kind of mistake it is, and the name and the value in it. What would be
+allowed comes from the type that the command declared. A message that is none of these kinds is shown as it is.
+"""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from argparse import ArgumentError
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from bacalhaunet.errors import ConfigError
 
-_WRONG_VALUE = re.compile(r'Parser key "(?P<key>[^"]+)":\s+(?P<message>.*)', re.DOTALL)
-_CHOICE = re.compile(r"Expected a typing\.Literal\[(?P<allowed>.+?)\]")
-_TYPE = re.compile(r"Expected an? <class '(?P<type>[\w.]+)'>")
-_GIVEN = re.compile(r"(?:Got|Given) value: (?P<value>.*)\Z", re.DOTALL)
-_UNKNOWN = re.compile(r"unrecognized arguments: (?P<word>\S+)")
+_WRONG_VALUE, _UNKNOWN = 'Parser key "', "unrecognized arguments: "
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    NoneType: "null",
+    str: "text",
+    bool: "true or false",
+    list: "a list",
+    dict: "a mapping",
+    Path: "a path",
+}
 
-_TYPE_NAMES = {"int": "a whole number", "float": "a number", "NoneType": "null", "str": "text", "bool": "true or false"}
+
+class KeepLines(DefaultHelpFormatter):
+    """jsonargparse's layout of help, which shows types and defaults, with the line breaks of examples kept."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "".join(indent + line for line in text.splitlines(keepends=True))
 
 
 class CommandParser(ArgumentParser):
     """jsonargparse's parser with errors in the form of ``bacalhaunet.errors``."""
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": KeepLines, **settings})
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong, what is allowed and where help is, and end with 2."""
         parser = getattr(ex, "subcommand_parser", None) or self
-        print(f"error: {_in_house_form(message, parser)}", file=sys.stderr)
+        print(f"error: {_in_house_form(message, ex, parser)}", file=sys.stderr)
         self.exit(2)
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return a question that names what is spelled like a word, or nothing where nothing is.
+
+    >>> did_you_mean("clasify", ["classify", "cost"])
+    'did you mean classify?'
+    """
+    close = get_close_matches(word, list(allowed), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else ""
 
 
 def respelled(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
@@ -38,18 +71,18 @@ def respelled(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     """
     known = set(_options(parser))
     spelling = {option.replace("_", "-"): option for option in known}
-    found: list[str] = []
+    result: list[str] = []
     for place, word in enumerate(words):
         name, equals, value = word.partition("=")
         if word == "--":
-            return [*found, *words[place:]]
+            return [*result, *words[place:]]
         if name.startswith("--") and name not in known:
             whole = name.partition(".")[0].replace("_", "-")
             if f"{whole}.help" in spelling:  # parts of a setting that may be absent are not listed
                 name = "--" + name[2:].replace("-", "_")
             word = spelling.get(name.replace("_", "-"), name) + equals + value
-        found.append(word)
-    return found
+        result.append(word)
+    return result
 
 
 def _options(parser: ArgumentParser) -> Iterator[str]:
@@ -62,25 +95,57 @@ def _options(parser: ArgumentParser) -> Iterator[str]:
                 yield from _options(one)
 
 
-def _in_house_form(message: str, parser: ArgumentParser) -> ConfigError:
-    action = f"'{parser.prog.replace(' [options]', '')} --help' lists the options"
-    if wrong := _WRONG_VALUE.match(message):
-        return _wrong_value(wrong["key"], wrong["message"], parser, action)
-    if unknown := _UNKNOWN.match(message):
-        word = unknown["word"].partition("=")[0]
-        close = get_close_matches(word, list(_options(parser)), n=3, cutoff=0.6) if word.startswith("-") else []
-        meant = f"did you mean {' or '.join(close)}? " if close else ""
-        return ConfigError(f"{word!r} is not known here", action=meant + action)
-    return ConfigError(message, action=action)
+def _in_house_form(message: str, error: Exception | None, parser: ArgumentParser) -> ConfigError:
+    # jsonargparse reads the parts of a setting that may be absent with a parser of its own, whose name says nothing.
+    prog = parser.prog.replace(" [options]", "") + " " if parser.prog.startswith("bacalhaunet") else ""
+    help_ = f"'{prog}--help' lists the options"
+    if message.startswith(_WRONG_VALUE):
+        return _wrong_value(message, parser, help_)
+    problem, allowed, meant = message, "", ""
+    if message.startswith(_UNKNOWN):
+        word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
+        problem = f"{word!r} is not known here"
+        meant = did_you_mean(word, _options(parser)) if word.startswith("-") else ""
+    elif isinstance(error, ArgumentError) and (choices := _choices(error.argument_name, parser)):
+        word = error.message.split("'")[1]
+        problem, allowed, meant = f"{word!r} is not known here", ", ".join(choices), did_you_mean(word, choices)
+    elif isinstance(error, KeyError) and (quoted := message.split("'")[1::2]):  # a group and its setting, of a file
+        meant = did_you_mean(".".join(quoted), (action.dest for action in parser._actions))
+    return ConfigError(problem, allowed=allowed or None, action=f"{meant} {help_}".lstrip())
 
 
-def _wrong_value(key: str, message: str, parser: ArgumentParser, action: str) -> ConfigError:
-    given = _GIVEN.search(message)
-    if given is None:
-        return ConfigError(f"--{key}: {' '.join(message.split())}", action=action)
-    choice = _CHOICE.search(message)
-    names = [_TYPE_NAMES[one] for one in _TYPE.findall(message) if one in _TYPE_NAMES]
-    allowed = re.sub("['\"]", "", choice["allowed"]) if choice else " or ".join(names)
+def _choices(name: str | None, parser: ArgumentParser) -> list[str]:
+    """Return what an argument, such as the one of subcommands, takes; nothing where it is open."""
+    for action in parser._actions:
+        if name in (action.dest, *action.option_strings) and action.choices:
+            return list(map(str, action.choices))
+    return []
+
+
+def _wrong_value(message: str, parser: ArgumentParser, help_: str) -> ConfigError:
+    problem = message.rpartition(_WRONG_VALUE)[2]  # the innermost, of a setting that was given with its parts
+    key = problem.partition('"')[0]
+    action = next((action for action in parser._actions if action.dest == key), None)
+    name = f"--{key}" if action is None or action.option_strings else key
+    _, told, value = message.rpartition("value: ")
+    if not told:
+        return ConfigError(f"{name}: {' '.join(problem.partition(':')[2].split())}", action=help_)
+    allowed = _type_in_words(getattr(action, "_typehint", None))
     if f"--{key}.help" in _options(parser):
-        allowed, action = "", f"set its parts, as --{key}.NAME VALUE: '{parser.prog} --{key}.help' lists them"
-    return ConfigError(f"--{key} is {given['value'].strip()!r}", allowed=allowed or None, action=action)
+        allowed, help_ = "", f"set its parts, as --{key}.NAME VALUE: '{parser.prog} --{key}.help' lists them"
+    return ConfigError(f"{name} is {value.strip()!r}", allowed=allowed or None, action=help_)
+
+
+def _type_in_words(type_: Any) -> str:
+    """Return what values of a type look like, or nothing for a type without a plain name.
+
+    >>> _type_in_words(int | None), _type_in_words(Literal["round", "square"])
+    ('a whole number or null', 'round, square')
+    """
+    origin, parts = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return ", ".join(map(str, parts))
+    if origin in (Union, UnionType):
+        words = [_type_in_words(part) for part in parts]
+        return " or ".join(words) if all(words) else ""
+    return _WORDS.get(origin or type_, "")

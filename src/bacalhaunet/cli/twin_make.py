@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.field_config import FieldConfig
-from bacalhaunet.radio.twin_config import TwinConfig
+from bacalhaunet.radio.profiles import PROFILES
 
 _EPILOG = (
     "example: 'bacalhaunet twin make twin.hdf5 --frames-per-cell 64 --seed 1' writes 24 x 26 x 64 frames; 4096 a "
@@ -28,38 +25,31 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action="config", help="a YAML file with any of these settings")
     parser.add_argument("--frames-per-cell", type=int, default=64, help="frames of each modulation at each SNR")
     parser.add_argument("--seed", type=int, default=0, help="names the frames")
-    parser.add_argument(
-        "--profile",
-        type=Literal["twin", "field"],
-        default="twin",
-        help="twin: as RadioML 2018.01A is; field: signals as they are on the air",
-    )
     parser.add_argument("--workers", type=int | None, default=None, help="processes (default: one a core)")
     add_profile_settings(parser)
 
 
 def add_profile_settings(parser: ArgumentParser) -> None:
-    """Add ``--twin.X`` and ``--field.X`` for every parameter of the two profiles."""
-    parser.add_class_arguments(TwinConfig, "twin")
-    parser.add_class_arguments(FieldConfig, "field")
+    """Add ``--profile``, and ``--twin.X`` and the like for every parameter of every profile."""
+    summaries = "; ".join(f"{name}: {profile.summary}" for name, profile in PROFILES.items())
+    parser.add_argument("--profile", choices=tuple(PROFILES), default="twin", help=summaries)
+    for name, profile in PROFILES.items():
+        parser.add_class_arguments(profile.config, name)
 
 
 def profile_settings(arguments: Namespace) -> dict[str, Any]:
     """The settings of the chosen profile that differ from its defaults.
 
     Raises:
-        ConfigError: If settings of the other profile were changed.
+        ConfigError: If settings of another profile were changed.
     """
-    changed = {
-        name: changed_settings(arguments[name], config())
-        for name, config in (("twin", TwinConfig), ("field", FieldConfig))
-    }
-    other = "field" if arguments.profile == "twin" else "twin"
-    if changed[other]:
-        raise ConfigError(
-            f"--{other}.{next(iter(changed[other]))} does not belong to the profile {arguments.profile}",
-            action=f"add '--profile {other}' or leave it out",
-        )
+    changed = {name: changed_settings(arguments[name], profile.config()) for name, profile in PROFILES.items()}
+    for other, settings in changed.items():
+        if settings and other != arguments.profile:
+            raise ConfigError(
+                f"--{other}.{next(iter(settings))} does not belong to the profile {arguments.profile}",
+                action=f"add '--profile {other}' or leave it out",
+            )
     return changed[arguments.profile]
 
 
@@ -82,6 +72,9 @@ def _tuples(value: Any) -> Any:
 
 def run(arguments: Namespace) -> None:
     """Write the file, with progress on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     from bacalhaunet.data.generate import Generation, generate_file
 
     generation = Generation(arguments.frames_per_cell, arguments.seed, arguments.profile, profile_settings(arguments))

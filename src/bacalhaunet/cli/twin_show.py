@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.twin_make import add_profile_settings, profile_settings
@@ -20,7 +18,6 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument("output", type=str, help="the picture to write: .png, .svg or .pdf")
     parser.add_argument("--snr-db", type=float, default=30.0, help="SNR label in dB")
     parser.add_argument("--seed", type=int, default=0, help="names the frames")
-    parser.add_argument("--profile", type=Literal["twin", "field"], default="twin", help="the signals to draw")
     add_profile_settings(parser)
 
 

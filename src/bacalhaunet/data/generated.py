@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.data.dataset import Dataset, Frames, Indices
-from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
-from bacalhaunet.radio.modulations import FRAME_LENGTH, SNRS_DB, classes_named
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.radio.modulations import FRAME_LENGTH, SNRS_DB
+from bacalhaunet.radio.profiles import make_source
 
 if TYPE_CHECKING:
     from bacalhaunet.radio.profiles import FrameSource
@@ -60,12 +61,7 @@ class Generated(Dataset):
     ) -> None:
         if seed in (VALIDATION_SEED, TEST_SEED):
             raise ConfigError(f"seed is {seed}", allowed="any other: validation and test frames have this one")
-        try:
-            from bacalhaunet.radio.profiles import make_source
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"{profile} needs the package {error.name}: {how_to_install('train')}") from error
         source = make_source(profile, device=device, **(settings or {}))
-        classes = classes_named(source.modulations)
         parts = [
             _part(source, part_seed, per_cell, profile)
             for part_seed, per_cell in (
@@ -74,7 +70,7 @@ class Generated(Dataset):
                 (TEST_SEED, test_frames_per_cell),
             )
         ]
-        super().__init__(profile, classes, FRAME_LENGTH, *parts)
+        super().__init__(profile, source.classes, FRAME_LENGTH, *parts)
         object.__setattr__(self, "source", source)
 
 
@@ -86,9 +82,20 @@ class Twin(Generated):
 
 
 class Field(Generated):
-    """The 24 classes as a receiver meets them; the settings are those of ``Generated``, without the profile."""
+    """Signals as a receiver meets them; the settings are those of ``Generated``, without the profile.
 
-    def __init__(self, **settings: Any) -> None:
+    >>> Field(classes=("QPSK", "GMSK"), train_frames_per_cell=1).classes.groups
+    ('PSK', 'GMSK')
+
+    Args:
+        classes: Names of the classes, from the modulations that the profile has a transmitter for; None for
+            RadioML's 24.
+        settings: Those of ``Generated``.
+    """
+
+    def __init__(self, *, classes: Sequence[str] | None = None, **settings: Any) -> None:
+        if classes is not None:
+            settings["settings"] = {**settings.get("settings", {}), "classes": tuple(classes)}
         super().__init__("field", **settings)
 
 
@@ -96,12 +103,11 @@ def _part(source: FrameSource, seed: int, per_cell: int, name: str) -> Frames:
     """Return frames 0 to ``per_cell - 1`` of every cell, in the order in which training would meet them."""
     from bacalhaunet.data.batches import GeneratedBatches
 
-    count = len(source.modulations) * len(SNRS_DB) * per_cell
-    batches = GeneratedBatches(source, max(count, 1), seed=seed, labels=range(len(source.modulations)))
+    count = len(source.classes) * len(SNRS_DB) * per_cell
+    batches = GeneratedBatches(source, max(count, 1), seed=seed, labels=range(len(source.classes)))
     labels, snr_db, index = batches.contents(0)
-    classes = classes_named(source.modulations)
     store = _Source(source, seed, labels, snr_db, index)
-    return Frames(store, np.arange(count), classes, FRAME_LENGTH, labels, snr_db.astype(np.float32), name)
+    return Frames(store, np.arange(count), source.classes, FRAME_LENGTH, labels, snr_db.astype(np.float32), name)
 
 
 class _Source:

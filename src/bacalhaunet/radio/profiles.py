@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import Tensor
+from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.field.config import FieldConfig
+from bacalhaunet.radio.twin_config import TwinConfig
 
-from bacalhaunet.errors import ConfigError
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class FrameSource(Protocol):
     """Anything that makes frames by name: a frame is the same whenever it is asked for."""
 
     @property
-    def modulations(self) -> tuple[str, ...]:
-        """Class names by label."""
+    def classes(self) -> ClassSet:
+        """The classes by label."""
 
     @property
     def device(self) -> torch.device:
@@ -28,14 +32,26 @@ class FrameSource(Protocol):
         """Frames float32 (B, 2, 1024) of labels, SNR labels and frame numbers, each (B,)."""
 
 
-# Name: (module, class of the source, class of its config); imported when asked for.
-_PROFILES: dict[str, tuple[str, str, str, str]] = {
-    "twin": ("bacalhaunet.radio.twin", "Twin", "bacalhaunet.radio.twin_config", "TwinConfig"),
-    "field": ("bacalhaunet.radio.field", "Field", "bacalhaunet.radio.field_config", "FieldConfig"),
-}
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """A frame source on offer.
 
-PROFILES: tuple[str, ...] = tuple(_PROFILES)
-"""Names of the profiles, the default first."""
+    Attributes:
+        source: Module and class of the source; it is made as ``source(config, device=...)``.
+        config: The class of its config, a frozen dataclass.
+        summary: What its frames are, in a few words.
+    """
+
+    source: str
+    config: type[Any]
+    summary: str
+
+
+PROFILES: dict[str, Profile] = {
+    "twin": Profile("bacalhaunet.radio.twin:Twin", TwinConfig, "as RadioML 2018.01A is"),
+    "field": Profile("bacalhaunet.radio.field.source:Field", FieldConfig, "signals as they are on the air"),
+}
+"""The profiles by name, the default first."""
 
 
 def make_source(profile: str = "twin", *, device: str | torch.device = "cpu", **settings: Any) -> FrameSource:
@@ -48,13 +64,21 @@ def make_source(profile: str = "twin", *, device: str | torch.device = "cpu", **
 
     Raises:
         ConfigError: If there is no such profile or setting, or a value is out of range.
+        MissingExtraError: If torch is not installed.
+
+    >>> make_source("field", classes=("QPSK", "GMSK"), digital={"rolloff": (0.2, 0.2)}).classes.groups
+    ('PSK', 'GMSK')
     """
-    if profile not in _PROFILES:
+    if profile not in PROFILES:
         raise ConfigError(f"no profile is called {profile!r}", allowed=", ".join(PROFILES))
-    source_module, source_name, config_module, config_name = _PROFILES[profile]
-    source: Callable[..., FrameSource] = getattr(import_module(source_module), source_name)
-    config = getattr(import_module(config_module), config_name)
-    return source(_configured(config(), settings, profile), device=device)
+    module, name = PROFILES[profile].source.split(":")
+    config = _configured(PROFILES[profile].config(), settings, profile)
+    try:
+        kind = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"making frames needs the package {error.name}: {how_to_install('train')}") from error
+    source: FrameSource = kind(config, device=device)
+    return source
 
 
 def _configured(config: Any, settings: Mapping[str, Any], where: str) -> Any:

@@ -7,16 +7,17 @@ is a few thousand frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.channel import receive
-from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import FRAME_LENGTH, RADIOML
 from bacalhaunet.radio.random_streams import FrameStreams
+from bacalhaunet.radio.tiles import check_batch, tiles
 from bacalhaunet.radio.twin_config import TwinConfig
 from bacalhaunet.radio.waveforms import (
     STREAM_NOISE,
@@ -31,9 +32,7 @@ from bacalhaunet.radio.waveforms import (
 _TILE_CPU, _TILE_GPU = 64, 8192
 _GROUPS: tuple[Waveform, ...] = tuple(dict.fromkeys(WAVEFORMS))
 _GROUP_OF_LABEL = tuple(_GROUPS.index(waveform) for waveform in WAVEFORMS)
-
-
-_Tile = tuple[Waveform, Tensor, int]
+_Part = tuple[int, Tensor, int]
 
 
 class Twin:
@@ -47,7 +46,7 @@ class Twin:
         device: Where frames are made and stay.
     """
 
-    modulations: tuple[str, ...] = NAMES
+    classes: ClassSet = RADIOML
 
     def __init__(self, config: TwinConfig | None = None, device: str | torch.device = "cpu") -> None:
         self.config = config or TwinConfig()
@@ -70,21 +69,22 @@ class Twin:
             ConfigError: If a label is none of the 24, or the three arguments differ in length.
         """
         modulation, snr_db, index = (value.to(self.device) for value in (modulation, snr_db, index))
-        _check(modulation, snr_db, index)
+        check_batch(modulation, snr_db, index, len(self.classes))
         streams = FrameStreams(seed, modulation, snr_db, index).prepare(*STREAMS)
         out = torch.empty(len(modulation), 2, FRAME_LENGTH, device=self.device)
-        tiles = list(_tiles(modulation, _TILE_CPU if self.device.type == "cpu" else _TILE_GPU))
+        kinds = torch.tensor(_GROUP_OF_LABEL, device=self.device)[modulation]
+        parts = list(tiles(kinds, _TILE_CPU if self.device.type == "cpu" else _TILE_GPU))
 
-        def make(tile: _Tile) -> None:
-            waveform, rows, wanted = tile
-            made = self._tile(waveform, streams.pick(rows), modulation[rows], snr_db[rows])
-            out[rows[:wanted]] = made[:wanted]
+        def make(part: _Part) -> None:
+            kind, rows, count = part
+            made = self._tile(_GROUPS[kind], streams.pick(rows), modulation[rows], snr_db[rows])
+            out[rows[:count]] = made[:count]
 
         if self.device.type == "cpu":
-            _on_threads(make, tiles)
+            _on_threads(make, parts)
         else:
-            for tile in tiles:
-                make(tile)
+            for part in parts:
+                make(part)
         return out
 
     @torch.no_grad()
@@ -95,46 +95,19 @@ class Twin:
         return receive(block, snr_db, phase, step, FRAME_LENGTH, streams, STREAM_NOISE, STREAM_UNSEEN)
 
 
-def _on_threads(make: Callable[[_Tile], None], tiles: Sequence[_Tile]) -> None:
+def _on_threads(make: Callable[[_Part], None], parts: Sequence[_Part]) -> None:
     """Make the tiles on as many threads as torch may use, each of them with single-threaded kernels.
 
     Kernels that split a tile between threads would be slower and could change the last bits.
     """
     threads = torch.get_num_threads()
     if threads == 1:
-        for tile in tiles:
-            make(tile)
+        for part in parts:
+            make(part)
         return
-    workers = min(threads, max(1, len(tiles)))
+    workers = min(threads, max(1, len(parts)))
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(make, tiles))
+            list(pool.map(make, parts))
     finally:
         torch.set_num_threads(threads)  # the number is kept per thread, but the default of new threads is shared
-
-
-def _check(modulation: Tensor, snr_db: Tensor, index: Tensor) -> None:
-    if not modulation.shape == snr_db.shape == index.shape or modulation.dim() != 1:
-        shapes = [tuple(value.shape) for value in (modulation, snr_db, index)]
-        raise ConfigError(f"modulation, snr_db and index have shapes {shapes}", allowed="one length (B,) for all three")
-    if len(modulation) and not 0 <= int(modulation.min()) <= int(modulation.max()) < len(NAMES):
-        raise ConfigError(
-            f"labels run from {int(modulation.min())} to {int(modulation.max())}", allowed=f"0 to {len(NAMES) - 1}"
-        )
-
-
-def _tiles(modulation: Tensor, size: int) -> Iterator[_Tile]:
-    """Waveform, ``size`` row numbers (the last repeated to fill the tile) and how many of them are wanted.
-
-    Every CPU tile has the same shape, so that no kernel can choose another order of summation for a smaller one.
-    """
-    group = torch.tensor(_GROUP_OF_LABEL, device=modulation.device)[modulation]
-    for number, waveform in enumerate(_GROUPS):
-        rows = torch.nonzero(group == number).view(-1)
-        for part in torch.split(rows, size):
-            wanted = len(part)
-            if not wanted:
-                continue
-            if wanted < size and modulation.device.type == "cpu":
-                part = torch.cat((part, part[-1:].expand(size - wanted)))
-            yield waveform, part, wanted

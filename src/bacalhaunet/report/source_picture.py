@@ -11,8 +11,8 @@ import torch
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import whole_file
-from bacalhaunet.radio.constellations import constellation
-from bacalhaunet.radio.modulations import FRAME_LENGTH, MODULATIONS, SAMPLES_PER_SYMBOL, Family
+from bacalhaunet.radio.constellations import BUILDERS, constellation
+from bacalhaunet.radio.modulations import FRAME_LENGTH, SAMPLES_PER_SYMBOL
 from bacalhaunet.radio.pulses import pulse
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ def draw_source(
 
     if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ConfigError(f"a picture cannot end in {Path(path).suffix!r}", allowed=".png, .svg or .pdf")
-    rows = len(MODULATIONS) // _COLUMNS
-    figure = Figure(figsize=(16.5, 12.6), layout="constrained")
-    figure.suptitle(f"The 24 classes of the {title} at {snr_db:+g} dB, seed {seed}", fontsize=15, color=_INK)
+    names = source.classes.names
+    rows = -(-len(names) // _COLUMNS)
+    figure = Figure(figsize=(16.5, 2.1 * rows), layout="constrained")
+    figure.suptitle(f"The {len(names)} classes of the {title} at {snr_db:+g} dB, seed {seed}", fontsize=15, color=_INK)
     figure.supxlabel(
         "each class: constellation at the symbol instants (±2.4)  ·  mean spectrum (±0.5 cycles a sample, 60 dB)  ·  "
         "I and Q of the first 160 samples",
@@ -56,12 +57,12 @@ def draw_source(
         color=_INK,
     )
     outer = figure.add_gridspec(rows, _COLUMNS)
-    for modulation in MODULATIONS:
-        cell = outer[modulation.label // _COLUMNS, modulation.label % _COLUMNS].subgridspec(
+    for label, name in enumerate(names):
+        cell = outer[label // _COLUMNS, label % _COLUMNS].subgridspec(
             2, 2, width_ratios=(1, 1.25), wspace=0.02, hspace=0.02
         )
         axes = [figure.add_subplot(cell[:, 0]), figure.add_subplot(cell[0, 1]), figure.add_subplot(cell[1, 1])]
-        _draw_class(axes, _complex_frames(source, modulation.label, snr_db, seed), modulation.label)
+        _draw_class(axes, _complex_frames(source, label, snr_db, seed), name)
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=72, metadata={"Date": None} if partial.suffix == ".svg" else {})
 
@@ -73,11 +74,9 @@ def _complex_frames(source: FrameSource, label: int, snr_db: float, seed: int) -
     return np.asarray(frames[:, 0] + 1j * frames[:, 1], np.complex64)
 
 
-def _draw_class(axes: list[Any], frames: NDArray[np.complex64], label: int) -> None:
-    modulation = MODULATIONS[label]
-    symbols = modulation.order is not None and modulation.family is not Family.CPM and modulation.name != "OQPSK"
-    if symbols:
-        ideal = constellation(modulation.name)
+def _draw_class(axes: list[Any], frames: NDArray[np.complex64], name: str) -> None:
+    if name in BUILDERS and name != "OQPSK":
+        ideal = constellation(name)
         points = np.concatenate([upright(ideal_symbols(f), ideal) for f in frames[:_POINT_FRAMES]])
     else:
         points = frames[:2].ravel().astype(np.complex128)
@@ -85,7 +84,7 @@ def _draw_class(axes: list[Any], frames: NDArray[np.complex64], label: int) -> N
     scatter, spectrum, waveform = axes
     scatter.scatter(points.real, points.imag, s=2.2, color=_POINTS, alpha=0.45, linewidths=0, rasterized=True)
     scatter.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    scatter.set_title(modulation.name, fontsize=11, color=_INK, loc="left", pad=2, fontweight="bold")
+    scatter.set_title(name, fontsize=11, color=_INK, loc="left", pad=2, fontweight="bold")
     if limit > 2.41:
         scatter.text(0.97, 0.03, f"±{limit:.1f}", transform=scatter.transAxes, ha="right", fontsize=7)
     power = np.abs(np.fft.fftshift(np.fft.fft(frames * np.hanning(FRAME_LENGTH), axis=1), axes=1)) ** 2

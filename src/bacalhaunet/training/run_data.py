@@ -181,7 +181,7 @@ def _from_generator(config: TrainConfig) -> TrainingData:
     snrs = [snr for snr in SNRS_DB if snr >= data.snr_min_db]
     device = training_device(config)
     source = make_source(data.profile, device=device)
-    names = tuple(source.modulations)
+    names = source.classes.names
     batches = GeneratedBatches(
         source,
         config.batch_size,

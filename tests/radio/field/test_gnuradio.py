@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from bacalhaunet.radio.field import Field
-from bacalhaunet.radio.field_config import AnalogConfig, AudioConfig, DigitalConfig, FieldConfig, Service
-from bacalhaunet.radio.field_draws import Draws
-from bacalhaunet.radio.field_messages import AUDIO_OVERSAMPLING, Messages
+from bacalhaunet.radio.field.config import AnalogConfig, AudioConfig, DigitalConfig, FieldConfig, Service
+from bacalhaunet.radio.field.draws import Draws
+from bacalhaunet.radio.field.messages import AUDIO_OVERSAMPLING, Messages
+from bacalhaunet.radio.field.source import Field
 from bacalhaunet.radio.random_streams import FrameStreams
 
 SEED = 21

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.field import Field
-from bacalhaunet.radio.field_config import (
+from bacalhaunet.radio.field.config import (
     AnalogConfig,
     AudioConfig,
     DigitalConfig,
@@ -18,6 +17,7 @@ from bacalhaunet.radio.field_config import (
     FieldConfig,
     ReceiverConfig,
 )
+from bacalhaunet.radio.field.source import Field
 from bacalhaunet.radio.modulations import NAMES
 
 SEED = 7
@@ -105,7 +105,7 @@ def test_in_band_snr_is_the_label_in_every_class_and_channel(name: str, snr_db: 
 
 def test_noise_class_is_label_24_gaussian_and_white_behind_an_open_filter() -> None:
     source = Field(FieldConfig(noise_class=True, receiver=transparent()))
-    assert source.modulations == (*NAMES, "noise")
+    assert source.classes.names == (*NAMES, "noise")
     frames = source.explained("noise", 30, 64, seed=SEED).frames
     kurtosis = frames.pow(4).mean() / frames.square().mean() ** 2
     assert abs(kurtosis.item() - 3) < 0.1
@@ -139,7 +139,7 @@ def test_settings_that_cannot_be_used_are_refused(config: FieldConfig) -> None:
 
 
 def test_every_parameter_is_in_the_page_about_the_field_profile() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "field.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "field.md").read_text()
     for part in (DigitalConfig, AudioConfig, AnalogConfig, FadingConfig, ReceiverConfig):
         missing = [item.name for item in fields(part) if f"`{item.name}`" not in page]
         assert not missing, f"{part.__name__}: {missing}"

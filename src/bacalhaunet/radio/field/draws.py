@@ -1,19 +1,14 @@
-"""Random choices of the field profile: one numbered stream a purpose, and the shapes numbers are brought to.
-
-What a transmitter of the field profile hands to the channel, and the interpolation that sets its sample rate.
-"""
+"""Random numbers of the field profile: one numbered stream a purpose, and the distributions they are brought to."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 import torch
 from torch import Tensor
 
-from bacalhaunet.radio.modulations import FRAME_LENGTH
 from bacalhaunet.radio.random_streams import FrameStreams
 
 _FIRST_STREAM = 1000  # away from the twin's streams, so that twin and field frames of one name share nothing
@@ -28,6 +23,8 @@ class Stream(IntEnum):
     NOISE = _FIRST_STREAM + 3
     PARAMETERS = _FIRST_STREAM + 4
     PATHS = _FIRST_STREAM + 5
+    TRANSMITTER = _FIRST_STREAM + 6
+    """Free to every transmitter, for parameters that the choices below have no place for."""
 
 
 class Choice(Enum):
@@ -117,63 +114,3 @@ def choice(uniform: Tensor, count: int) -> Tensor:
 def phasor(angle: Tensor) -> Tensor:
     """exp(j angle), complex64."""
     return torch.complex(torch.cos(angle), torch.sin(angle))
-
-
-MARGIN = 128
-"""Samples made before and after a frame, so that filters have settled inside it."""
-
-BLOCK_LENGTH = FRAME_LENGTH + 2 * MARGIN
-"""Samples of a block: a frame and its margins."""
-
-
-@dataclass
-class FieldSignal:
-    """Transmitted blocks and what a receiver would want to know of them.
-
-    Attributes:
-        samples: Complex baseband, complex64 (B, BLOCK_LENGTH), any positive power.
-        bandwidth: Bandwidth the in-band SNR is defined in, cycles a sample, (B,).
-        occupied: Width a channel filter must pass, cycles a sample, (B,).
-        centre: Middle of the occupied band, cycles a sample, (B,).
-        sample_rate_hz: Sample rate, (B,); the scale of multipath delays and phase noise.
-        samples_per_symbol: (B,); 0 where there are no symbols.
-        rolloff: Roll-off of the pulse, (B,); 0 where there is none.
-        truth: Further parameters by name, each (B,).
-    """
-
-    samples: Tensor
-    bandwidth: Tensor
-    occupied: Tensor
-    centre: Tensor
-    sample_rate_hz: Tensor
-    samples_per_symbol: Tensor
-    rolloff: Tensor
-    truth: dict[str, Tensor] = field(default_factory=dict)
-
-
-def interpolate(grid: Tensor, start: Tensor, step: Tensor, length: int) -> Tensor:
-    """y[n] = x(start + n step), by cubic Lagrange interpolation.
-
-    The error is below -50 dB for content up to 0.1 cycles per grid step and below -66 dB up to 0.0625.
-
-    Args:
-        grid: Samples x(0), x(1), ..., real or complex (B, G).
-        start: First position in grid steps, (B,); at least 1.
-        step: Grid steps per output sample, (B,); the last position must stay below G - 2.
-        length: Output samples.
-
-    Returns:
-        (B, length), of the dtype of ``grid``.
-    """
-    counter = torch.arange(length, dtype=torch.float32, device=grid.device)
-    position = start[:, None] + counter * step[:, None]
-    whole = position.floor()
-    mu = position - whole
-    index = whole.to(torch.int64)
-    minus, plus, two = 1 - mu, 1 + mu, 2 - mu
-    outer, inner = (mu * minus).mul_(-1 / 6), (plus * two).mul_(0.5)
-    result = grid.gather(1, index - 1) * (outer * two)
-    result += grid.gather(1, index) * (inner * minus)
-    result += grid.gather(1, index + 1) * (inner * mu)
-    result += grid.gather(1, index + 2) * (outer * plus)
-    return result

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from bacalhaunet.radio.field_config import AudioConfig
-from bacalhaunet.radio.field_draws import Choice, Draws, Stream, amplitude, between, choice, log_between, plus_minus
+from bacalhaunet.radio.field.config import AudioConfig
+from bacalhaunet.radio.field.draws import Choice, Draws, Stream, amplitude, between, choice, log_between, plus_minus
 
 AUDIO_LENGTH = 1024
 """Audio samples of a message."""

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bacalhaunet.radio.field_config import AnalogConfig, AudioConfig, Service
-from bacalhaunet.radio.field_draws import (
-    BLOCK_LENGTH,
-    Choice,
-    Draws,
-    FieldSignal,
-    amplitude,
-    between,
-    choice,
-    interpolate,
-    phasor,
-)
-from bacalhaunet.radio.field_messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages
-from bacalhaunet.radio.modulations import by_name
+from bacalhaunet.radio.field.config import FieldConfig, Service
+from bacalhaunet.radio.field.draws import Choice, Draws, amplitude, between, choice, phasor
+from bacalhaunet.radio.field.messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages
+from bacalhaunet.radio.field.transmitter import BLOCK_LENGTH, FieldSignal, interpolate
 
 UPSAMPLING = 4
 """Grid points per audio sample before the resampling to the frame's own rate."""
@@ -50,23 +41,23 @@ class _ServiceTable:
         return self._table[choice(uniform, len(self._table))].unbind(1)
 
 
-class AnalogTransmitter:
-    """Makes blocks of the analog classes.
+class _Analog:
+    """What the analog transmitters share: services, messages and the sample rate.
 
     Args:
-        config: Modulations and services.
-        audio: Speech and music.
+        config: Modulations, services, speech and music.
         device: Where.
     """
 
-    def __init__(self, config: AnalogConfig, audio: AudioConfig, device: torch.device) -> None:
-        self.config, self._audio = config, audio
-        self._messages = Messages(audio, device)
-        self._am = _ServiceTable(config.am_services, device)
-        self._ssb = _ServiceTable(config.ssb_services, device)
-        self._fm = _ServiceTable(config.fm_services, device)
+    def __init__(self, config: FieldConfig, device: torch.device) -> None:
+        self.config, self._audio = config.analog, config.audio
+        self._messages = Messages(config.audio, device)
+        self._services = _ServiceTable(self._offered(), device)
         self._time = torch.arange(BLOCK_LENGTH, device=device, dtype=torch.float32)
-        self._dsb_carrier, self._ssb_carrier = by_name("AM-DSB-WC").label, by_name("AM-SSB-WC").label
+
+    def _offered(self) -> tuple[Service, ...]:
+        """The services of these modulations."""
+        raise NotImplementedError
 
     def _sample_rate(self, bandwidth_hz: Tensor, draws: Draws) -> Tensor:
         """Sample rate in Hz: log-normal about samples_per_bandwidth times the bandwidth."""
@@ -78,40 +69,64 @@ class AnalogTransmitter:
         """1 in frames with a message, 0 in pauses of a transmission with a carrier."""
         return (u >= self._audio.pause_share).to(torch.float32)
 
-    def amplitude_modulated(self, labels: Tensor, draws: Draws) -> FieldSignal:
-        """AM-DSB-WC: s = 1 + a m(t), AM-DSB-SC: s = m(t); m real with max |m| = 1 over the message, a the depth.
+    @staticmethod
+    def _signal(samples: Tensor, bandwidth_hz: Tensor, sample_rate: Tensor) -> FieldSignal:
+        zero = torch.zeros_like(sample_rate)
+        bandwidth = bandwidth_hz / sample_rate
+        return FieldSignal(samples, bandwidth, bandwidth, zero, sample_rate, zero, zero)
 
-        The bandwidth of the in-band SNR is 2 W, W the highest audio frequency.
-        """
+
+class DoubleSideband(_Analog):
+    """AM-DSB-WC: s = 1 + a m(t), AM-DSB-SC: s = m(t); m real with max |m| = 1 over the message, a the depth.
+
+    The bandwidth of the in-band SNR is 2 W, W the highest audio frequency.
+    """
+
+    modulations: ClassVar[Mapping[str, str]] = {"AM-DSB-WC": "AM", "AM-DSB-SC": "AM"}
+
+    def _offered(self) -> tuple[Service, ...]:
+        return self.config.am_services
+
+    def transmit(self, which: Tensor, draws: Draws) -> FieldSignal:
+        """A message on a carrier, or without one."""
         u = draws.choices(Choice.SERVICE)
-        low, high, music, _, emphasis, _ = self._am.pick(u[:, 0])
+        low, high, music, _, emphasis, _ = self._services.pick(u[:, 0])
         bandwidth_hz = 2 * high
         sample_rate = self._sample_rate(bandwidth_hz, draws)
         spectrum = self._messages.spectra(low, high, music > 0.5, emphasis, draws)
         grid = torch.fft.irfft(spectrum, n=_GRID_LENGTH)
         message = _resample(grid, high, sample_rate) / _peak(grid)
         depth = between(u[:, 1], self.config.modulation)
-        carrier = labels == self._dsb_carrier
+        carrier = which == 0
         depth = torch.where(carrier, depth * self._paused(u[:, 2]), torch.ones_like(depth))
         real = carrier.to(torch.float32)[:, None] + depth[:, None] * message
         signal = self._signal(torch.complex(real, torch.zeros_like(real)), bandwidth_hz, sample_rate)
         signal.truth = {"depth": torch.where(carrier, depth, torch.zeros_like(depth)), "audio_high_hz": high}
         return signal
 
-    def single_sideband(self, labels: Tensor, draws: Draws) -> FieldSignal:
-        """SSB: s = c + (1 - c) a (m + j H[m]), conjugated for the lower sideband; peak envelope 1 at a = 1.
 
-        c is the carrier relative to the peak envelope: AM-SSB-WC full (H3E) or reduced (R3E), AM-SSB-SC suppressed
-        (J3E), where a = 1. The bandwidth of the in-band SNR is that of the audio, W minus its lowest frequency.
-        """
+class SingleSideband(_Analog):
+    """SSB: s = c + (1 - c) a (m + j H[m]), conjugated for the lower sideband; peak envelope 1 at a = 1.
+
+    c is the carrier relative to the peak envelope: AM-SSB-WC full (H3E) or reduced (R3E), AM-SSB-SC suppressed
+    (J3E), where a = 1. The bandwidth of the in-band SNR is that of the audio, W minus its lowest frequency.
+    """
+
+    modulations: ClassVar[Mapping[str, str]] = {"AM-SSB-WC": "SSB", "AM-SSB-SC": "SSB"}
+
+    def _offered(self) -> tuple[Service, ...]:
+        return self.config.ssb_services
+
+    def transmit(self, which: Tensor, draws: Draws) -> FieldSignal:
+        """One sideband of a message, its carrier or its middle at zero frequency."""
         config = self.config
         u = draws.choices(Choice.SERVICE)
         v = draws.choices(Choice.MODULATOR)
-        low, high, music, _, emphasis, _ = self._ssb.pick(u[:, 0])
+        low, high, music, _, emphasis, _ = self._services.pick(u[:, 0])
         bandwidth_hz = high - low
         sample_rate = self._sample_rate(bandwidth_hz, draws)
         half = self._messages.spectra(low, high, music > 0.5, emphasis, draws)
-        whole = torch.zeros(len(labels), _GRID_LENGTH, dtype=torch.complex64, device=labels.device)
+        whole = torch.zeros(len(which), _GRID_LENGTH, dtype=torch.complex64, device=which.device)
         whole[:, : half.shape[1]] = half
         grid = torch.fft.ifft(whole)
         sideband = _resample(grid, high, sample_rate) / _peak(grid)
@@ -119,7 +134,7 @@ class AnalogTransmitter:
         reduced = amplitude(between(v[:, 0], config.reduced_carrier_db))
         with_carrier = torch.where(v[:, 1] < config.full_carrier_share, full, reduced)
         suppressed = amplitude(between(v[:, 0], config.suppressed_carrier_db))
-        has_carrier = labels == self._ssb_carrier
+        has_carrier = which == 0
         carrier = torch.where(has_carrier, with_carrier, suppressed)
         level = between(u[:, 1], config.modulation) * self._paused(u[:, 2])
         level = torch.where(has_carrier, level, torch.ones_like(level))
@@ -140,15 +155,24 @@ class AnalogTransmitter:
         signal.occupied = torch.where(has_carrier, 2 * middle.abs() + signal.occupied * 0.1, signal.occupied)
         signal.truth = {"carrier_frequency": shift}
 
-    def frequency_modulated(self, draws: Draws) -> FieldSignal:
-        """FM: s = exp(j 2 pi D sum_n m(n) / fs), D the peak deviation, max |m| = 1 over the message.
 
-        The stereo multiplex is m = 0.9 (M + r S cos(2 w t)) / (1 + r) + 0.1 cos(w t), w the pilot. The bandwidth of
-        the in-band SNR is Carson's, 2 (D + W).
-        """
+class FrequencyModulation(_Analog):
+    """FM: s = exp(j 2 pi D sum_n m(n) / fs), D the peak deviation, max |m| = 1 over the message.
+
+    The stereo multiplex is m = 0.9 (M + r S cos(2 w t)) / (1 + r) + 0.1 cos(w t), w the pilot. The bandwidth of
+    the in-band SNR is Carson's, 2 (D + W).
+    """
+
+    modulations: ClassVar[Mapping[str, str]] = {"FM": "FM"}
+
+    def _offered(self) -> tuple[Service, ...]:
+        return self.config.fm_services
+
+    def transmit(self, which: Tensor, draws: Draws) -> FieldSignal:
+        """Speech or music in the frequency, in mono or as the stereo multiplex."""
         u = draws.choices(Choice.SERVICE)
         v = draws.choices(Choice.MODULATOR)
-        low, high, music, rated, emphasis, stereo = self._fm.pick(u[:, 0])
+        low, high, music, rated, emphasis, stereo = self._services.pick(u[:, 0])
         level = between(u[:, 1], self.config.modulation)
         highest = torch.where(stereo > 0.5, torch.full_like(high, STEREO_HIGHEST_HZ), high)
         bandwidth_hz = 2 * (rated * level + highest)
@@ -167,12 +191,6 @@ class AnalogTransmitter:
         signal = self._signal(phasor(torch.cumsum(steps, 1)), bandwidth_hz, sample_rate)
         signal.truth = {"deviation": deviation / sample_rate, "deviation_hz": deviation, "stereo": stereo}
         return signal
-
-    @staticmethod
-    def _signal(samples: Tensor, bandwidth_hz: Tensor, sample_rate: Tensor) -> FieldSignal:
-        zero = torch.zeros_like(sample_rate)
-        bandwidth = bandwidth_hz / sample_rate
-        return FieldSignal(samples, bandwidth, bandwidth, zero, sample_rate, zero, zero)
 
 
 def _peak(grid: Tensor) -> Tensor:

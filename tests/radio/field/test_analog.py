@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from bacalhaunet.radio.field import Field
-from bacalhaunet.radio.field_config import FM_SERVICES, AnalogConfig, AudioConfig, FieldConfig
-from bacalhaunet.radio.field_draws import Draws
-from bacalhaunet.radio.field_messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages, harmonics
+from bacalhaunet.radio.field.config import FM_SERVICES, AnalogConfig, AudioConfig, FieldConfig
+from bacalhaunet.radio.field.draws import Draws
+from bacalhaunet.radio.field.messages import AUDIO_LENGTH, AUDIO_OVERSAMPLING, Messages, harmonics
+from bacalhaunet.radio.field.source import Field
 from bacalhaunet.radio.random_streams import FrameStreams
 
 SEED = 5

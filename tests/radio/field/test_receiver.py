@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from bacalhaunet.radio.field import Field
-from bacalhaunet.radio.field_config import FadingConfig, FieldConfig, ReceiverConfig
-from bacalhaunet.radio.field_draws import BLOCK_LENGTH, Draws, interpolate
-from bacalhaunet.radio.field_receiver import PROFILES, Fading, noise_power
+from bacalhaunet.radio.field.config import FadingConfig, FieldConfig, ReceiverConfig
+from bacalhaunet.radio.field.draws import Draws
+from bacalhaunet.radio.field.receiver import DELAY_PROFILES, Fading, noise_power
+from bacalhaunet.radio.field.source import Field
+from bacalhaunet.radio.field.transmitter import BLOCK_LENGTH, interpolate
 from bacalhaunet.radio.random_streams import FrameStreams
 
 SEED = 11
@@ -32,19 +33,19 @@ def with_receiver(**changes: object) -> Field:
     ("name", "nanoseconds"), [("EPA", 45), ("EVA", 357), ("ETU", 991), ("ITU-PA", 45), ("ITU-VA", 370)]
 )
 def test_profiles_have_the_published_delay_spread(name: str, nanoseconds: float) -> None:
-    delay, level = (np.asarray(values, dtype=float) for values in PROFILES[name])
+    delay, level = (np.asarray(values, dtype=float) for values in DELAY_PROFILES[name])
     power = 10 ** (level / 10) / (10 ** (level / 10)).sum()
     spread = np.sqrt((power * delay**2).sum() - (power * delay).sum() ** 2)
     assert abs(spread - nanoseconds) < 0.05 * nanoseconds
 
 
-@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("name", list(DELAY_PROFILES))
 def test_scattered_paths_have_the_profile_and_unit_mean_power(name: str) -> None:
     count = 2000
     fading = Fading(FadingConfig(0.0, 1.0, profiles=(name,)), torch.device("cpu"))
     response, kind = fading.response(torch.full((count,), 2e6), draws(count))
     assert (kind == 2).all()
-    delay, level = (np.asarray(values, dtype=float) for values in PROFILES[name])
+    delay, level = (np.asarray(values, dtype=float) for values in DELAY_PROFILES[name])
     power = 10 ** (level / 10) / (10 ** (level / 10)).sum()
     middle = torch.fft.fftshift(response, dim=1)[:, BLOCK_LENGTH // 8 : -BLOCK_LENGTH // 8].numpy()
     # The correlation over frequency is the Fourier transform of the profile (Bello, 1963).

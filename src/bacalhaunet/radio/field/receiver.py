@@ -1,6 +1,7 @@
-"""Receiver of the field profile: oscillator, noise, tuner, converter, channel filter and the final unit power.
+"""What the field profile does to a block after the transmitter: multipath, then the receiver up to a frame.
 
-Multipath of the field profile: named power delay profiles, Rician and Rayleigh, constant over a frame.
+Multipath follows named power delay profiles, Rician or Rayleigh, constant over a frame. The receiver has an oscillator,
+noise, a tuner, a converter and a channel filter.
 """
 
 from __future__ import annotations
@@ -11,21 +12,10 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.field_config import FadingConfig, ReceiverConfig
-from bacalhaunet.radio.field_digital import root_raised_cosine
-from bacalhaunet.radio.field_draws import (
-    BLOCK_LENGTH,
-    MARGIN,
-    Choice,
-    Draws,
-    FieldSignal,
-    Stream,
-    amplitude,
-    between,
-    choice,
-    phasor,
-    plus_minus,
-)
+from bacalhaunet.radio.field.config import FadingConfig, ReceiverConfig
+from bacalhaunet.radio.field.draws import Choice, Draws, Stream, amplitude, between, choice, phasor, plus_minus
+from bacalhaunet.radio.field.linear import root_raised_cosine
+from bacalhaunet.radio.field.transmitter import BLOCK_LENGTH, MARGIN, FieldSignal
 from bacalhaunet.radio.modulations import FRAME_LENGTH
 
 _PHASE_NOISE_AT_HZ = 10e3
@@ -136,7 +126,7 @@ class Receiver:
         return torch.where(matched[:, None], root, response)
 
 
-PROFILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+DELAY_PROFILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     # 3GPP TS 36.101, tables B.2.1-2 to B.2.1-4
     "EPA": ((0, 30, 70, 90, 110, 190, 410), (0, -1, -2, -3, -8, -17.2, -20.8)),
     "EVA": ((0, 30, 150, 310, 370, 710, 1090, 1730, 2510), (0, -1.5, -1.4, -3.6, -0.6, -9.1, -7, -12, -16.9)),
@@ -150,7 +140,7 @@ PROFILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 """Excess delays in ns and mean powers in dB of the paths."""
 
-_PATHS = max(len(delays) for delays, _ in PROFILES.values())
+_PATHS = max(len(delays) for delays, _ in DELAY_PROFILES.values())
 _BEFORE, _TAPS = 12, 72  # filter taps before the first path, and in all: delays to 47 samples
 _HALF_WIDTH = 12.5  # of the windowed sinc that stands for a fractional delay, in samples
 _LONGEST_DELAY = _TAPS - _BEFORE - 13
@@ -165,13 +155,13 @@ class Fading:
     """
 
     def __init__(self, config: FadingConfig, device: torch.device) -> None:
-        unknown = [name for name in config.profiles if name not in PROFILES]
+        unknown = [name for name in config.profiles if name not in DELAY_PROFILES]
         if unknown:
-            raise ConfigError(f"fading.profiles names {unknown[0]!r}", allowed=", ".join(PROFILES))
+            raise ConfigError(f"fading.profiles names {unknown[0]!r}", allowed=", ".join(DELAY_PROFILES))
         self.config = config
         delays, scales = torch.zeros(len(config.profiles), _PATHS), torch.zeros(len(config.profiles), _PATHS)
         for row, name in enumerate(config.profiles):
-            nanoseconds, levels = PROFILES[name]
+            nanoseconds, levels = DELAY_PROFILES[name]
             powers = 10 ** (torch.tensor(levels, dtype=torch.float64) / 10)
             delays[row, : len(levels)] = torch.tensor(nanoseconds) * 1e-9
             scales[row, : len(levels)] = (powers / powers.sum()).sqrt()

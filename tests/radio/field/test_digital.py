@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bacalhaunet.radio.constellations import BUILDERS, constellation
-from bacalhaunet.radio.field import Field
-from bacalhaunet.radio.field_config import DigitalConfig, FadingConfig, FieldConfig
+from bacalhaunet.radio.field.config import DigitalConfig, FadingConfig, FieldConfig
+from bacalhaunet.radio.field.source import Field
 
 SEED = 3
 LINEAR = tuple(BUILDERS)

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, fields
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.modulations import SNRS_DB
+from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 
 Range = tuple[float, float]
 
@@ -224,15 +224,16 @@ class ReceiverConfig:
 
 @dataclass(frozen=True)
 class FieldConfig:
-    """The 24 classes as a receiver meets them.
+    """Signals as a receiver meets them.
 
     Attributes:
+        classes: Names of the classes by label, from those on offer; RadioML's 24 if nothing is said.
         digital: Pulses, symbol rates and timing.
         audio: Speech and music.
         analog: AM, SSB and FM.
         fading: Multipath.
         receiver: Oscillator, tuner, converter, filter.
-        noise_class: Whether a class "noise", label 24, is offered: receiver noise without a signal.
+        noise_class: Whether a class "noise", the last label, is added: receiver noise without a signal.
         snrs_db: In-band SNR labels on offer; any other value works too.
     """
 
@@ -243,6 +244,7 @@ class FieldConfig:
     receiver: ReceiverConfig = field(default_factory=ReceiverConfig)
     noise_class: bool = False
     snrs_db: tuple[int, ...] = SNRS_DB
+    classes: tuple[str, ...] = NAMES
 
     @classmethod
     def clean(cls) -> FieldConfig:
