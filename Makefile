@@ -1,14 +1,15 @@
-# setup, run and test each set up everything they need on a fresh machine.
+# Each target sets up everything it needs on a fresh machine.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: setup run test lint bench docs clean
+.PHONY: setup run quick test coverage wheel lint bench docs clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" --constraint constraints.txt
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[dev]"
@@ -17,12 +18,25 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup
 	$(BIN)/bacalhaunet reproduce --budget quick
 
+# Under a minute on two cores; tests/quick.txt lists what it runs and how it was chosen.
+quick: setup
+	$(TEST) -m "not network" @tests/quick.txt
+
 test: setup
-	$(BIN)/python -m pytest -n auto
+	$(TEST)
+
+# All tests, and which lines they reach.
+coverage: setup
+	$(TEST) --cov --cov-report=term --cov-report=xml
+
+# The wheel, installed into an empty environment without torch, names the signals of a recording.
+wheel: setup
+	$(BIN)/python -m pytest -m network tests/packaging
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 bench: setup

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from bacalhaunet.classify.calibration import read_calibration
 from bacalhaunet.classify.groups import group_of
-from bacalhaunet.classify.native_engine import lowered
-from bacalhaunet.cli.compile import resolve
 from bacalhaunet.deploy.c.emitter import emit_c
 from bacalhaunet.deploy.integer.program import InputQuantizer
+from bacalhaunet.deploy.networks import integer_program
 from bacalhaunet.outputs import write_text
 
 HERE = Path(__file__).parent
@@ -31,7 +30,7 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit("usage: python build.py NETWORK [page.html]")
     target, output = sys.argv[1], Path(sys.argv[2] if len(sys.argv) > 2 else HERE / "out" / "page.html")
-    program, calibration = lowered(*resolve(target)), read_calibration(target)
+    program, calibration = integer_program(target), read_calibration(target)
     with tempfile.TemporaryDirectory() as folder:
         emit_c(program, folder, name="modulation", vectors=1)
         code = compiled(Path(folder), program.quantizer)

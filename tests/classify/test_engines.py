@@ -9,9 +9,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from bacalhaunet.classify import engines, engines_onnx, native_engine
+from bacalhaunet.classify import engines, native_engine, onnx_engine
 from bacalhaunet.classify.engines import Engine, open_engine, register
-from bacalhaunet.cost.of import quantize
+from bacalhaunet.cost.of import cost_of, quantize
+from bacalhaunet.deploy import networks
 from bacalhaunet.deploy.integer.stored import with_program
 from bacalhaunet.errors import (
     ConfigError,
@@ -75,11 +76,11 @@ def test_reference_networks_give_what_qonnx_computes_node_by_node(network):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_any_number_of_frames_gives_each_frames_own_logits(batch, threads, tmp_path):
     engine = open_engine(saved(small_network().model(batch=batch), tmp_path), threads=threads)
-    frames = noise(engines_onnx.CHUNK * 2 + 5)
+    frames = noise(onnx_engine.CHUNK * 2 + 5)
     alone = np.concatenate([engine.logits(frame[None]) for frame in frames])
     assert isinstance(engine, Engine)
     assert engine.frame_length == 64
-    for count in (0, 1, 2, engines_onnx.CHUNK, len(frames)):
+    for count in (0, 1, 2, onnx_engine.CHUNK, len(frames)):
         assert np.array_equal(engine.logits(frames[:count]), alone[:count])
 
 
@@ -116,6 +117,22 @@ def test_two_dimensional_inputs_with_an_axis_of_one_take_plain_frames(tmp_path):
     b.op("Flatten", b.conv(b.quant("frames", 8), (24, 2, 1, 64), name="one"), output="logits")
     engine = open_engine(saved(b.model(shape=(2, 1, 64)), tmp_path))
     assert engine.logits(noise(3)).shape == (3, 24)
+
+
+@pytest.mark.parametrize("engine", ["native", "onnxruntime"])
+def test_a_free_length_is_that_of_the_metadata_and_never_assumed(engine, tmp_path):
+    model = small_network().model(shape=(2, "length"))
+    with pytest.raises(ModelFileError, match="frames of any length"):
+        open_engine(saved(model, tmp_path), engine)
+    with pytest.raises(ModelFileError, match="frames of any length"):
+        cost_of(model)
+    model.metadata_props.add(key="normalization", value=json.dumps({"frame_length": 64}))
+    frames = noise(3)
+    fixed = open_engine(saved(small_network().model(), tmp_path, "fixed.onnx"), engine).logits(frames)
+    opened = open_engine(saved(model, tmp_path), engine)
+    assert opened.frame_length == 64
+    assert np.array_equal(opened.logits(frames), fixed)
+    assert cost_of(model).score == cost_of(small_network().model()).score
 
 
 def test_names_of_the_classes_come_from_the_file(tmp_path):
@@ -211,9 +228,9 @@ def test_auto_takes_the_registered_kind_of_highest_priority_that_runs_the_target
         name = "fake"
 
     fast = Fake()
-    register("fake", lambda *_: fast, targets=frozenset({"onnx"}), runs=lambda *_: True, priority=99)
+    register("fake", lambda *_: fast, opens=onnx_engine.opens, runs=lambda *_: True, priority=99)
     assert open_engine(path) is fast
-    register("fake", lambda *_: fast, targets=frozenset({"onnx"}), runs=lambda *_: False, priority=99)
+    register("fake", lambda *_: fast, opens=onnx_engine.opens, runs=lambda *_: False, priority=99)
     assert open_engine(path).name in ("native", "onnxruntime")
     assert open_engine(path, "fake") is fast
 
@@ -237,7 +254,7 @@ def test_auto_leaves_what_the_native_engine_s_bytes_cannot_hold_to_another(tmp_p
 
 def without_onnx(monkeypatch):
     """Pretend the core install, which has onnxruntime and no onnx."""
-    native_engine._lowered.cache_clear()
+    networks._program_of_file.cache_clear()
     monkeypatch.setitem(sys.modules, "onnx", None)
 
 

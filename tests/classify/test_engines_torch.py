@@ -8,7 +8,7 @@ from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.cost.metric import metric_cost
 from bacalhaunet.cost.of import cost_of, quantize
 from bacalhaunet.deploy.export import export_network, trace
-from bacalhaunet.deploy.export_target import open_network
+from bacalhaunet.deploy.networks import open_network
 from bacalhaunet.deploy.parity import probe_frames
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.catalog import find_spec

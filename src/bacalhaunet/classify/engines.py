@@ -1,7 +1,7 @@
 """Engines: what turns frames into class logits, behind one protocol, opened by name or file.
 
     engine = open_engine("network.onnx")
-    logits = engine.logits(frames)        # float32 (n, 2, 1024) -> float32 (n, 24)
+    logits = engine.logits(frames)        # float32 (n, 2, frame_length) -> float32 (n, classes)
 
 An engine kind is a row of ``ENGINES``; adding one is calling ``register``.
 """
@@ -11,19 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from bacalhaunet.errors import ConfigError, ModelFileError
-from bacalhaunet.models.shipped_networks import shipped_networks
+from bacalhaunet.errors import ConfigError, MissingExtraError, ModelFileError, how_to_install
+from bacalhaunet.models.resolve import NetworkSource, resolve_network
 from bacalhaunet.radio.modulations import NAMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-TargetKind = Literal["onnx", "saved", "name"]
 
 
 @runtime_checkable
@@ -51,15 +48,15 @@ class EngineKind:
     """One kind of engine.
 
     Attributes:
-        targets: The kinds of target it can open.
-        open: ``open(target, kind, threads)`` makes the engine. ``threads`` None means all cores.
-        runs: Whether it can run a given target, without opening it: ``"auto"`` takes the first kind that says yes.
+        open: ``open(source, threads)`` makes the engine. ``threads`` None means all cores.
+        opens: Whether it can open a network of that source at all.
+        runs: Whether ``"auto"`` should take it, without opening it: the first kind that says yes is taken.
         priority: Kinds of a higher number are tried first by ``"auto"``.
     """
 
-    targets: frozenset[TargetKind]
-    open: Callable[[str, TargetKind, int | None], Engine]
-    runs: Callable[[str, TargetKind], bool]
+    open: Callable[[NetworkSource, int | None], Engine]
+    opens: Callable[[NetworkSource], bool]
+    runs: Callable[[NetworkSource], bool]
     priority: int
 
 
@@ -69,98 +66,127 @@ ENGINES: dict[str, EngineKind] = {}
 
 def register(
     name: str,
-    open_: Callable[[str, TargetKind, int | None], Engine],
+    open_: Callable[[NetworkSource, int | None], Engine],
     *,
-    targets: frozenset[TargetKind],
-    runs: Callable[[str, TargetKind], bool] = lambda target, kind: True,
+    opens: Callable[[NetworkSource], bool],
+    runs: Callable[[NetworkSource], bool] = lambda source: True,
     priority: int = 0,
 ) -> None:
     """Add a kind of engine, or replace the one of that name."""
-    ENGINES[name] = EngineKind(targets, open_, runs, priority)
+    ENGINES[name] = EngineKind(open_, opens, runs, priority)
 
 
-def target_kind(target: str | os.PathLike[str]) -> TargetKind:
-    """Say what a target is: an ONNX file, a saved model (.safetensors) or the name of a network.
-
-    Raises:
-        ModelFileError: If it is neither an existing file of one of these kinds nor spelt as a name.
-    """
-    path = Path(target)
-    suffix = path.suffix.lower()
-    if suffix not in (".onnx", ".safetensors"):
-        if path.is_file():
-            raise ModelFileError(
-                f"a file ending in {suffix or 'nothing'!r} is not a network",
-                where=str(path),
-                allowed="an ONNX file (.onnx), a saved model (.safetensors) or a network's name",
-            )
-        if os.sep not in str(target):
-            return "name"
-    if not path.is_file():
-        raise ModelFileError(
-            "the network file does not exist" if not path.is_dir() else "a folder is not a network file",
-            where=str(path),
-            action="check the path; 'bacalhaunet models' lists the networks that go by name",
-        )
-    return "onnx" if suffix == ".onnx" else "saved"
-
-
-def open_engine(target: str | os.PathLike[str], engine: str = "auto", *, threads: int | None = None) -> Engine:
+def open_engine(
+    target: str | os.PathLike[str] | NetworkSource, engine: str = "auto", *, threads: int | None = None
+) -> Engine:
     """Open a network for classification.
 
     Args:
-        target: An ONNX file (QONNX, QCDQ or float), a saved model, or the name of a shipped or catalog network.
-        engine: A key of ``ENGINES``, or ``"auto"``: the fastest kind that computes the target exactly.
+        target: An ONNX file (QONNX, QCDQ or float), a saved model, the folder of a run, or a network's name.
+        engine: A key of ``ENGINES``, or ``"auto"``: the fastest kind that computes the network exactly.
         threads: CPU threads; None uses every core this process may run on.
 
     Raises:
-        ConfigError: If the engine is unknown, cannot open this kind of target, or ``threads`` is not positive.
-        ModelFileError: If the target does not exist or is damaged.
+        ConfigError: If the engine is unknown, cannot open this kind of network, or ``threads`` is not positive.
+        ModelFileError: If the file does not exist or is damaged.
+        SpecError: If no network has that name.
         MissingExtraError: If it needs packages of an extra that is not installed.
+
+    Example:
+        >>> engine = open_engine("lite")
+        >>> engine.logits(np.zeros((3, 2, 1024), np.float32)).shape
+        (3, 24)
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"{threads} threads", allowed="1 or more, or none given for all cores")
     _register_builtin()
-    kind = target_kind(target)
-    name = str(target)
-    shipped = shipped_networks().get(name) if kind == "name" and engine != "torch" else None
-    if shipped is not None:  # its export runs without torch, and faster
-        name, kind = str(shipped.onnx), "onnx"
+    source = target if isinstance(target, NetworkSource) else resolve_network(target)
     if engine != "auto":
-        return _named(engine, name, kind).open(name, kind, threads)
-    for chosen in sorted(ENGINES.values(), key=lambda entry: -entry.priority):
-        if kind in chosen.targets and chosen.runs(name, kind):
-            return chosen.open(name, kind, threads)
-    raise ModelFileError("no engine runs this network", where=name, allowed=f"what one of {', '.join(ENGINES)} runs")
+        return _kind(engine, source).open(source, threads)
+    for kind in sorted(ENGINES.values(), key=lambda entry: -entry.priority):
+        if kind.opens(source) and kind.runs(source):
+            return kind.open(source, threads)
+    raise ModelFileError(
+        "no engine runs this network", where=source.name, allowed=f"what one of {', '.join(ENGINES)} runs"
+    )
 
 
-def _named(engine: str, target: str, kind: TargetKind) -> EngineKind:
+def _kind(engine: str, source: NetworkSource) -> EngineKind:
     if engine not in ENGINES:
         raise ConfigError(f"no engine is called {engine!r}", allowed=f"auto, {', '.join(ENGINES)}")
-    chosen = ENGINES[engine]
-    if kind not in chosen.targets:
-        able = [name for name, entry in ENGINES.items() if kind in entry.targets]
+    if not ENGINES[engine].opens(source):
+        able = [name for name, entry in ENGINES.items() if entry.opens(source)]
         raise ConfigError(
             f"the engine {engine!r} does not open this kind of network",
-            where=target,
+            where=source.name,
             allowed=f"auto, {', '.join(able)}",
         )
-    return chosen
+    return ENGINES[engine]
 
 
 def _register_builtin() -> None:
     """Register the engines of this package. Their modules import heavy packages only when they open something."""
     if ENGINES:
         return
-    from bacalhaunet.classify import engines_onnx, engines_torch, native_engine
+    from bacalhaunet.classify import native_engine, onnx_engine
 
-    native_engine.register_engine()
-    engines_onnx.register_engine()
-    engines_torch.register_engine()
+    def torch_opens(source: NetworkSource) -> bool:
+        return source.kind != "onnx"
+
+    register("native", native_engine.NativeEngine, opens=lambda source: True, runs=native_engine.runs, priority=20)
+    register("onnxruntime", onnx_engine.OnnxRuntimeEngine, opens=onnx_engine.opens, priority=10)
+    register("torch", TorchEngine, opens=torch_opens, priority=0)
+
+
+class TorchEngine:
+    """A network run by torch on the CPU in evaluation mode: the very network that was trained.
+
+    Args:
+        source: A network with a saved model, or an architecture. That has no trained weights: it is initialised from a
+            fixed seed, with a warning.
+        threads: CPU threads; None leaves torch's setting.
+
+    Raises:
+        MissingExtraError: If torch is not installed.
+        ModelFileError: If the file is damaged.
+    """
+
+    name = "torch"
+    chunk = 64
+    """Frames of one forward pass."""
+
+    def __init__(self, source: NetworkSource, threads: int | None = None) -> None:
+        self.target = str(source.saved) if source.kind == "saved" else source.name
+        try:
+            import torch
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{self.target} needs torch to run: {how_to_install('train')}",
+                action="or use an exported network (.onnx)",
+            ) from error
+        from bacalhaunet.deploy.networks import open_network
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        opened = open_network(source)
+        self.labels = opened.labels
+        self.frame_length = opened.spec.frame_length
+        self._network = opened.network
+
+    def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return float32 (n, classes) for float32 (n, 2, frame_length)."""
+        import torch
+
+        frames = check_frames(frames, self.frame_length)
+        if len(frames) == 0:
+            return np.empty((0, len(self.labels)), np.float32)
+        with torch.inference_mode():
+            parts = [self._network(part) for part in torch.from_numpy(frames).split(self.chunk)]  # type: ignore[no-untyped-call]
+        return torch.cat(parts).numpy()
 
 
 def labels_for(classes: int, target: str) -> tuple[str, ...]:
-    """Return the names of a network's classes where its file has none: the 24 modulations in the corrected order.
+    """Return the names of a network's classes where its file has none: RadioML's 24 in the corrected order.
 
     Raises:
         ModelFileError: If the network has another number of classes.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
@@ -13,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
+from bacalhaunet.classify.engines import check_frames, cores, labels_for
 from bacalhaunet.deploy.integer.program import Program
-from bacalhaunet.deploy.integer.stored import stored_program
 from bacalhaunet.deploy.native.layout import NativeTables
 from bacalhaunet.deploy.native.model import FLOAT, NativeModel, load_extension
 from bacalhaunet.deploy.native.plan import check_bytes
-from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install
+from bacalhaunet.deploy.networks import integer_program
+from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError
+from bacalhaunet.models.resolve import NetworkSource, resolve_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-PRIORITY = 20
-"""Above onnxruntime: what can be lowered runs natively unless another engine is asked for."""
 _PART = 64
 """Fewest frames that are worth a thread of their own."""
 
@@ -38,8 +35,7 @@ class NativeEngine:
     Every core works on its own frames; the interpreter's lock is released while it does.
 
     Args:
-        target: An ONNX file, a saved model or the name of a network.
-        kind: What kind of target it is.
+        source: A network, its file or its name; without an ONNX file it is exported on the way.
         threads: CPU threads; None uses every core.
         kernels: ``"avx512"``, ``"avx2"`` or ``"portable"``; None for the best there is.
 
@@ -51,15 +47,14 @@ class NativeEngine:
 
     name = "native"
 
-    def __init__(
-        self, target: str, kind: TargetKind = "onnx", threads: int | None = None, *, kernels: str | None = None
-    ) -> None:
-        self.target = target
-        program = lowered(target, kind)
+    def __init__(self, source: NetworkSource | str, threads: int | None = None, *, kernels: str | None = None) -> None:
+        source = resolve_network(source) if isinstance(source, str) else source
+        self.target = str(source.onnx or source.saved or source.name)
+        program = integer_program(source)
         self._model = NativeModel(program, kernels)
         self.kernels = self._model.kernels
         unnamed = program.labels[:1] == ("class 0",)
-        self.labels = labels_for(program.classes, target) if unnamed else program.labels
+        self.labels = labels_for(program.classes, self.target) if unnamed else program.labels
         self.frame_length = program.frame_length
         self._single = (1, 2, program.frame_length)
         self._threads = threads or cores()
@@ -122,43 +117,6 @@ class NativeEngine:
         return np.concatenate(list(self._pool.map(run, pieces)))
 
 
-def lowered(target: str, kind: TargetKind) -> Program:
-    """Return the integer program of a target; saved models and names are exported to QONNX on the way.
-
-    Raises:
-        MissingExtraError: If a package of the train extra is needed and missing.
-        UnsupportedOperationError: If the network has no integer form.
-    """
-    try:
-        stamp = Path(target).stat().st_mtime_ns if kind != "name" else 0
-        return _lowered(target, kind, stamp)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"lowering {target} needs the package {error.name}: {how_to_install('train')}"
-        ) from error
-
-
-@lru_cache(maxsize=4)
-def _lowered(target: str, kind: TargetKind, stamp: int) -> Program:
-    if kind == "onnx":
-        return stored_program(target) or _lowered_file(target)
-    from bacalhaunet.deploy.export import export_qonnx
-    from bacalhaunet.deploy.export_target import open_network
-
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")
-        opened = open_network(target, quiet=True)
-        path = Path(folder) / "network.onnx"
-        export_qonnx(opened.network, path, spec=opened.spec, labels=opened.labels)
-        return stored_program(path) or _lowered_file(str(path))
-
-
-def _lowered_file(path: str) -> Program:
-    from bacalhaunet.deploy.integer.lowering import lower_file
-
-    return lower_file(path)
-
-
 @lru_cache(maxsize=1)
 def _say_missing() -> None:
     """Say once that a source install without a C compiler runs without the kernels."""
@@ -180,27 +138,18 @@ def _say_not_stored(target: str) -> None:
     )
 
 
-def _runs(target: str, kind: TargetKind) -> bool:
+def runs(source: NetworkSource) -> bool:
     """Whether ``auto`` should take this engine: ONNX files that can be lowered, where the kernels are installed."""
-    if kind != "onnx":
+    if source.onnx is None:
         return False
     if load_extension() is None:
         _say_missing()
         return False
     try:
-        check_bytes(lowered(target, kind))
+        check_bytes(integer_program(source))
     except MissingExtraError:  # the core install cannot lower the file itself
-        _say_not_stored(target)
+        _say_not_stored(str(source.onnx))
         return False
     except BacalhauNetError:
         return False
     return True
-
-
-def register_engine() -> None:
-    """Enter the native engine in the table of engines."""
-
-    def open_(target: str, kind: TargetKind, threads: int | None) -> NativeEngine:
-        return NativeEngine(target, kind, threads)
-
-    register("native", open_, targets=frozenset({"onnx", "saved", "name"}), runs=_runs, priority=PRIORITY)

@@ -52,19 +52,18 @@ def _open(network: str, kernels: str) -> list[Engine]:
     """Return the engines that open the network, with one thread; the notes on the others go to standard error."""
     from bacalhaunet.classify.engines import ENGINES, open_engine
     from bacalhaunet.classify.native_engine import NativeEngine
-    from bacalhaunet.cli.compile import resolve
     from bacalhaunet.deploy.native.model import available_kernels
+    from bacalhaunet.models.resolve import resolve_network
 
-    target, kind = resolve(network)
+    source = resolve_network(network)
     wanted = {"best": available_kernels()[:1], "all": available_kernels()}.get(kernels, [kernels])
     engines: list[Engine] = []
     for name in _ORDER:
         try:
             if name == "native":
-                engines.extend(NativeEngine(target, kind, 1, kernels=kernel) for kernel in wanted)
+                engines.extend(NativeEngine(source, 1, kernels=kernel) for kernel in wanted)
             else:
-                opened = network if name == "torch" else target
-                engines.append(open_engine(opened, name, threads=1))
+                engines.append(open_engine(source, name, threads=1))
         except BacalhauNetError as error:
             print(f"note: {name}: {error.problem}", file=sys.stderr)
     if not engines:

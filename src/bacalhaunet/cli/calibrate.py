@@ -16,11 +16,12 @@ from rich.table import Table
 from bacalhaunet.classify.calibration import Calibration, read_calibration, write_calibration
 from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, signal_logits
 from bacalhaunet.classify.calibration_fit import CalibrationReport, calibrate, measure
-from bacalhaunet.classify.engines import open_engine, target_kind
+from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.evaluation_data import Selection, batches
 from bacalhaunet.cli.classify_progress import progress_line
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.resolve import resolve_network
 from bacalhaunet.radio.modulations import NAMES
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def run(arguments: Namespace) -> None:
         raise ConfigError(
             f"{arguments.frames} frames and {arguments.signals} signals", allowed="2 or more frames; 0, or 2 or more"
         )
-    if not arguments.check and target_kind(arguments.target) == "name":
+    if not arguments.check and resolve_network(arguments.target).kind in ("shipped", "catalog"):
         raise ConfigError(
             f"{arguments.target} is a name, not a file", allowed="an ONNX file or a saved model, or --check"
         )

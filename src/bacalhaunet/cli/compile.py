@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import ConfigError
-
-if TYPE_CHECKING:
-    from bacalhaunet.classify.engines import TargetKind
 
 _EPILOG = (
     "examples: 'bacalhaunet compile network.onnx --show' prints every layer's accumulator range, requantization and "
@@ -34,14 +30,14 @@ def run(arguments: Namespace) -> None:
     """Lower, show and write."""
     from rich.console import Console
 
-    from bacalhaunet.classify.native_engine import lowered
     from bacalhaunet.deploy.integer.show import show
+    from bacalhaunet.deploy.networks import integer_program
 
     if arguments.output is None and not arguments.show:
         raise ConfigError("nothing to do", allowed="--show, -o FOLDER, or both")
     if arguments.vectors < 1:
         raise ConfigError(f"{arguments.vectors} frames for the self-test", allowed="1 or more")
-    program = lowered(*resolve(arguments.network))
+    program = integer_program(arguments.network)
     if arguments.show:
         width = None if sys.stdout.isatty() else 200
         show(program, Console(width=width))
@@ -52,13 +48,3 @@ def run(arguments: Namespace) -> None:
         names = ", ".join(path.name for path in written.files)
         print(f"{arguments.output}: {names}")
         print(f"{written.state_bytes:,} bytes of RAM, {written.table_bytes:,} bytes of tables")
-
-
-def resolve(network: str) -> tuple[str, TargetKind]:
-    """Return target and kind, the export of a shipped network for its name."""
-    from bacalhaunet.classify.engines import target_kind
-    from bacalhaunet.models.shipped_networks import shipped_networks
-
-    kind = target_kind(network)
-    shipped = shipped_networks().get(network) if kind == "name" else None
-    return (network, kind) if shipped is None else (str(shipped.onnx), "onnx")

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.classify.calibration import calibration_entry
 from bacalhaunet.deploy.export import Export, export_network
-from bacalhaunet.deploy.export_target import UNTRAINED_SEED, open_network
+from bacalhaunet.deploy.networks import UNTRAINED_SEED, open_network
 from bacalhaunet.errors import ConfigError
 
 _EPILOG = (

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bacalhaunet.models.onnx_files import GraphConstants, constants_to_initializers
+from bacalhaunet.models.onnx_metadata import frame_length_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import GraphProto, ModelProto, NodeProto
     from qonnx.core.modelwrapper import ModelWrapper
 
-_DEFAULT_LENGTH = 1024
 _PARAMETER_OPERATORS = ("Quant", "BipolarQuant", "Trunc")
 
 
@@ -52,7 +52,7 @@ def prepare(model: ModelProto) -> ModelProto:
     constants_to_initializers(prepared.graph)  # a scale in a Constant node would be read as float
     _copy_through_identities(prepared.graph)
     _fold_quantizer_parameters(prepared)
-    _fix_shapes(prepared.graph)
+    _fix_shapes(prepared)
     _state_kernel_shapes(prepared.graph)
     return prepared
 
@@ -110,8 +110,10 @@ def _fold_quantizer_parameters(model: ModelProto) -> None:
                     model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), folded))
 
 
-def _fix_shapes(graph: GraphProto) -> None:
-    """Set the batch to 1 and a free length to 1024; forget intermediate shapes, which are inferred again."""
+def _fix_shapes(model: ModelProto) -> None:
+    """Set the batch to 1, a free length to that of the metadata; forget inner shapes, which are inferred again."""
+    graph = model.graph
+    entries = {entry.key: entry.value for entry in model.metadata_props}
     constants = {tensor.name for tensor in graph.initializer}
     changed = False
     batches: set[int] = set()
@@ -119,7 +121,7 @@ def _fix_shapes(graph: GraphProto) -> None:
         if value.name in constants:
             continue
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-            wanted = 1 if axis == 0 else dimension.dim_value or _DEFAULT_LENGTH
+            wanted = 1 if axis == 0 else dimension.dim_value or frame_length_in(entries, "the graph")
             if dimension.dim_value != wanted:
                 batches |= {dimension.dim_value} if axis == 0 else set()
                 dimension.dim_value = wanted

@@ -8,10 +8,12 @@ fields of the outermost message are walked over; the graph is one of them and is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bacalhaunet.errors import ModelFileError
+from bacalhaunet.radio.modulations import NAMES
 
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -57,6 +59,50 @@ def graph_digest(model: bytes) -> str | None:
     except (ValueError, IndexError):
         return None
     return hashlib.sha256(graphs[0]).hexdigest() if len(graphs) == 1 else None
+
+
+def class_names(classes: int) -> tuple[str, ...]:
+    """Return names for the classes of a network that has none: RadioML's 24, or "class 0", "class 1" ..."""
+    return NAMES if classes == len(NAMES) else tuple(f"class {number}" for number in range(classes))
+
+
+def labels_in(entries: Mapping[str, str], classes: int, where: str) -> tuple[str, ...] | None:
+    """Return the class names that an ONNX file's metadata hold, the entry ``labels``; None if they hold none.
+
+    Raises:
+        ModelFileError: If it is no JSON list, or not one name for each class.
+    """
+    stored = entries.get("labels")
+    if stored is None:
+        return None
+    try:
+        labels = tuple(str(label) for label in json.loads(stored))
+    except (ValueError, TypeError) as error:
+        raise ModelFileError(f"the 'labels' entry is not a JSON list: {error}", where=where) from error
+    if len(labels) != classes:
+        raise ModelFileError(f"the file names {len(labels)} classes and gives {classes} logits", where=where)
+    return labels
+
+
+def frame_length_in(entries: Mapping[str, str], where: str) -> int:
+    """Return the frame length that an ONNX file's metadata state, for a graph that leaves the length free.
+
+    Raises:
+        ModelFileError: If neither the entry ``frame_length`` nor ``normalization``, as exports have it, states one.
+    """
+    try:
+        stated = entries.get("frame_length") or json.loads(entries.get("normalization", "{}")).get("frame_length")
+        length = int(stated or 0)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"the frame length in the metadata cannot be read: {error}", where=where) from error
+    if length < 1:
+        raise ModelFileError(
+            "the network takes frames of any length and does not say which it was trained on",
+            where=where,
+            allowed="a fixed length of the input, or an entry 'frame_length' in the file's metadata",
+            action="export it with the length of its frames",
+        )
+    return length
 
 
 def _entry(value: bytes) -> tuple[str, str]:

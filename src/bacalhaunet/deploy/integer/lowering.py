@@ -9,7 +9,6 @@ where an integer is needed.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from bacalhaunet.deploy.integer.builder import Builder, FloatForm, Form, InputFo
 from bacalhaunet.deploy.integer.program import InputQuantizer, Program
 from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
 from bacalhaunet.models.onnx_files import GraphConstants
-from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.models.onnx_metadata import class_names, frame_length_in, labels_in
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -169,7 +168,12 @@ def _input(model: ModelProto, source: str) -> tuple[str, InputForm]:
             where=source,
             allowed="one input of frames (batch, 2, length)",
         )
-    return inputs[0].name, InputForm(channels=wide[0] or 2, length=wide[1] or 1024)
+    length = wide[1] or frame_length_in(_entries(model), source)
+    return inputs[0].name, InputForm(channels=wide[0] or 2, length=length)
+
+
+def _entries(model: ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def _finish(walk: Walk, model: ModelProto, source: str) -> Program:
@@ -186,7 +190,7 @@ def _finish(walk: Walk, model: ModelProto, source: str) -> Program:
             where=f"{source}, node {label(node)!r}",
             allowed="a dense or convolutional layer as the last one, its output (batch, classes)",
         )
-    scale = walk.builder.finish(pending, "logits")
+    scale, classes = walk.builder.finish(pending, "logits"), pending.channels
     assert walk.quantizer is not None
     return Program(
         quantizer=walk.quantizer,
@@ -194,22 +198,9 @@ def _finish(walk: Walk, model: ModelProto, source: str) -> Program:
         layers=tuple(walk.builder.layers),
         tensors=walk.builder.tensors,
         logit_scale=scale,
-        labels=_labels(model, pending.channels, source),
+        labels=labels_in(_entries(model), classes, source) or class_names(classes),
         source=source,
     )
-
-
-def _labels(model: ModelProto, classes: int, source: str) -> tuple[str, ...]:
-    stored = next((entry.value for entry in model.metadata_props if entry.key == "labels"), None)
-    if stored is None:
-        return NAMES if classes == len(NAMES) else tuple(f"class {number}" for number in range(classes))
-    try:
-        labels = tuple(str(name) for name in json.loads(stored))
-    except (ValueError, TypeError) as error:
-        raise ModelFileError(f"the 'labels' entry is not a JSON list: {error}", where=source) from error
-    if len(labels) != classes:
-        raise ModelFileError(f"the file names {len(labels)} classes and gives {classes} logits", where=source)
-    return labels
 
 
 def as_scalar(values: np.ndarray | None, what: str, node: NodeProto) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bacalhaunet.classify.engines import TargetKind, check_frames, cores, labels_for, register
+from bacalhaunet.classify.engines import check_frames, cores, labels_for
 from bacalhaunet.deploy.onnx_lowering import make_session
 from bacalhaunet.errors import (
     BacalhauNetError,
@@ -21,6 +20,8 @@ from bacalhaunet.errors import (
     UnsupportedOperationError,
     how_to_install,
 )
+from bacalhaunet.models.onnx_metadata import frame_length_in, labels_in
+from bacalhaunet.models.resolve import NetworkSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class OnnxRuntimeEngine:
     the operators, and the result does not depend on the number of cores.
 
     Args:
-        target: An ONNX file.
+        source: A network that has an ONNX file.
         threads: CPU threads; None uses every core.
 
     Raises:
@@ -58,15 +59,15 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, target: str, threads: int | None = None) -> None:
-        self.target = target
+    def __init__(self, source: NetworkSource, threads: int | None = None) -> None:
+        self.target = target = str(source.onnx)
         graph = _load(target)
         self._session = _open_session(graph.content, target)
         self._check_signature()
         if graph.freed is not None:
             self._use_free_batch(graph.freed)
         classes = self._run(np.zeros((self._batch or 1, 2, self.frame_length), np.float32)).shape[1]
-        self.labels = _labels(self._session, classes, target)
+        self.labels = labels_in(self._entries(), classes, target) or labels_for(classes, target)
         workers = threads or cores()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="onnxruntime") if workers > 1 else None
 
@@ -82,6 +83,9 @@ class OnnxRuntimeEngine:
         else:
             results = list(self._pool.map(self._run, chunks))
         return np.concatenate(results)
+
+    def _entries(self) -> dict[str, str]:
+        return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def _run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         count = len(frames)
@@ -100,7 +104,7 @@ class OnnxRuntimeEngine:
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
         sizes = [size for size in shape[1:] if size != 1]
         free = bool(shape) and not isinstance(sizes[-1] if sizes else 0, int)
-        length = 1024 if free else (sizes[-1] if sizes else 0)
+        length = frame_length_in(self._entries(), self.target) if free else (sizes[-1] if sizes else 0)
         fits = len(sizes) == 2 and sizes[0] == 2 and length >= 1 and inputs[0].type in _INPUT_TYPES
         if not fits or len(outputs) != 1:
             found = ", ".join(f"{value.name} {value.type} {value.shape}" for value in inputs)
@@ -129,19 +133,6 @@ class OnnxRuntimeEngine:
             same = False
         if not same:
             self._session, self._batch = fixed_session, size
-
-
-def _labels(session: Any, classes: int, target: str) -> tuple[str, ...]:
-    stored = session.get_modelmeta().custom_metadata_map.get("labels")
-    if stored is None:
-        return labels_for(classes, target)
-    try:
-        labels = tuple(str(label) for label in json.loads(stored))
-    except (ValueError, TypeError) as error:
-        raise ModelFileError(f"the 'labels' entry is not a JSON list: {error}", where=target) from error
-    if len(labels) != classes:
-        raise ModelFileError(f"the file names {len(labels)} classes and gives {classes} logits", where=target)
-    return labels
 
 
 def _open_session(graph: bytes, target: str) -> Any:
@@ -182,10 +173,6 @@ def _load(target: str) -> _Graph:
     return _Graph(lowered.SerializeToString(), freed)
 
 
-def register_engine() -> None:
-    """Enter onnxruntime in the table of engines."""
-
-    def open_(target: str, kind: TargetKind, threads: int | None) -> OnnxRuntimeEngine:
-        return OnnxRuntimeEngine(target, threads)
-
-    register("onnxruntime", open_, targets=frozenset({"onnx"}), priority=10)
+def opens(source: NetworkSource) -> bool:
+    """Whether a network has an ONNX file."""
+    return source.onnx is not None

@@ -1,0 +1,145 @@
+"""Networks by name or file, opened in torch or as integer programs: what export, compile and engines start from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bacalhaunet.cost.of import quantize
+from bacalhaunet.deploy.integer.stored import stored_program
+from bacalhaunet.errors import ConfigError, MissingExtraError, ModelFileError, how_to_install
+from bacalhaunet.models.onnx_metadata import class_names
+from bacalhaunet.models.resolve import NetworkSource, resolve_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bacalhaunet.deploy.integer.program import Program
+    from bacalhaunet.models.spec import NetworkSpec
+
+UNTRAINED_SEED = 2018
+"""Seed of the weights of a network that nobody trained."""
+
+
+@dataclass(frozen=True)
+class OpenNetwork:
+    """A network in torch.
+
+    Attributes:
+        network: Maps float32 (batch, 2, length) to logits (batch, classes); in evaluation mode.
+        spec: What it is.
+        labels: Class names by logit.
+        trained: Whether its weights were trained, or drawn from a seed.
+    """
+
+    network: nn.Module
+    spec: NetworkSpec
+    labels: tuple[str, ...]
+    trained: bool
+
+
+def open_network(
+    network: str | os.PathLike[str] | NetworkSource,
+    *,
+    bits: int | None = None,
+    seed: int = UNTRAINED_SEED,
+    quiet: bool = False,
+) -> OpenNetwork:
+    """Open a saved model or a shipped network, or build an architecture with weights drawn from a seed.
+
+    Args:
+        network: A saved model (.safetensors), the folder of a run, a specification (.yaml, .json) or a name.
+        bits: Quantize an architecture's weights, activations and sums to this many bits, its input to 8.
+        seed: Of the drawn weights.
+        quiet: Leave out the warning that a network is not trained.
+
+    Raises:
+        ModelFileError: If a file is missing, damaged or an ONNX file, which torch cannot run.
+        SpecError: If no network has that name.
+        ConfigError: If ``bits`` is given for a trained network, whose bits are fixed.
+    """
+    source = network if isinstance(network, NetworkSource) else resolve_network(network)
+    if source.saved is not None:
+        from bacalhaunet.models.saved import load_model
+
+        if bits is not None:
+            raise ConfigError(f"--bits {bits} for a trained network, whose bits are fixed", where=source.name)
+        saved = load_model(source.saved)
+        return OpenNetwork(saved.network.eval(), saved.spec, tuple(saved.labels), trained=True)
+    if source.kind == "onnx":
+        raise ModelFileError(
+            "torch cannot run an ONNX file",
+            where=source.name,
+            allowed="a saved model (.safetensors) or the name of a network",
+            action="give the saved model that it was exported from",
+        )
+    return _untrained(source, bits, seed, quiet)
+
+
+def _untrained(source: NetworkSource, bits: int | None, seed: int, quiet: bool) -> OpenNetwork:
+    import torch
+
+    from bacalhaunet.models.network import build_network
+
+    spec = source.spec() if bits is None else quantize(source.spec(), bits)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(spec).eval()
+    if not quiet:
+        warnings.warn(
+            f"{source.name} is an architecture without trained weights: they are drawn from seed {seed}", stacklevel=3
+        )
+    return OpenNetwork(network, spec, class_names(spec.classes), trained=False)
+
+
+def integer_program(network: str | os.PathLike[str] | NetworkSource) -> Program:
+    """Return the integer program of a network: that of its ONNX file, else of one exported for the purpose.
+
+    Args:
+        network: An ONNX file, a saved model, the folder of a run, a specification or a name.
+
+    Raises:
+        MissingExtraError: If a package of the train extra is needed and missing.
+        UnsupportedOperationError: If the network has no integer form; says which node and what would mend it.
+
+    Example:
+        >>> program = integer_program("lite")
+        >>> program.frame_length, program.classes
+        (1024, 24)
+    """
+    source = network if isinstance(network, NetworkSource) else resolve_network(network)
+    file = source.onnx or source.saved or source.spec_file
+    stamp = file.stat().st_mtime_ns if file is not None else 0  # of another content, it is read again
+    try:
+        return _program_of_weights(source, stamp) if source.onnx is None else _program_of_file(str(source.onnx), stamp)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"lowering {source.name} needs the package {error.name}: {how_to_install('train')}"
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _program_of_file(path: str, stamp: int) -> Program:
+    stored = stored_program(path)
+    if stored is not None:
+        return stored
+    from bacalhaunet.deploy.integer.lowering import lower_file
+
+    return lower_file(path)
+
+
+@lru_cache(maxsize=4)
+def _program_of_weights(source: NetworkSource, stamp: int) -> Program:
+    from bacalhaunet.deploy.export import export_network
+
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        opened = open_network(source, quiet=True)
+        path = Path(folder) / "network.onnx"
+        export_network(opened.network, path, spec=opened.spec, labels=opened.labels)
+        return replace(_program_of_file(str(path), path.stat().st_mtime_ns), source=source.name)
