@@ -1,4 +1,4 @@
-"""Each ingredient of the road left out once, at the same budget and target: what it was worth."""
+"""Each ingredient of a compression left out once, at the same budget and target: what it was worth."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress, say
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
+from bacalhaunet.report.figures.style import INK, MUTED, SERIES, new_figure, to_svg_file
 from bacalhaunet.resume import DONE_FILE
 from bacalhaunet.training.history import saved_model_of
 from bacalhaunet.training.run import MODEL_FILE, train
 from bacalhaunet.training.run_data import TrainingData
 
-WHOLE = "everything"
+WHOLE, ABLATION_PICTURE = "everything", "ablation.svg"
 
 _BEFORE_PRUNING = ("start", "bits-", "allocation")
 
@@ -42,12 +44,12 @@ LEFT_OUT: dict[str, tuple[str, Callable[[CompressConfig], CompressConfig]]] = {
     ),
     "schedule": ("pruned at once", lambda c: replace(c, pruning=replace(c.pruning, end=c.pruning.begin))),
 }
-"""What is left out, or done the other way, by name: in words, and the road without it."""
+"""What is left out, or done the other way, by name: in words, and the compression without it."""
 
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One road.
+    """One compression.
 
     Attributes:
         name: What was left out, or ``everything``.
@@ -67,16 +69,16 @@ class AblationRow:
 
 
 def variants(config: CompressConfig) -> dict[str, tuple[str, CompressConfig]]:
-    """Return the whole road and each with one ingredient less, by name, with a title.
+    """Return the whole compression and each with one ingredient less, by name, with a title.
 
-    Epochs that fall away with an ingredient are given to the pruning. What the road does not have is not left out.
+    Epochs that fall away with an ingredient are given to the pruning. What it does not have is not left out.
 
     Raises:
-        ConfigError: If the road has no target score: only at the same score accuracies can be compared.
+        ConfigError: If it has no target score: only at the same score accuracies can be compared.
     """
     if config.target_score is None:
         raise ConfigError("an ablation without a target score", action="pass --target-score")
-    found = {WHOLE: ("the whole road", config)}
+    found = {WHOLE: ("the whole compression", config)}
     for name, (title, without) in LEFT_OUT.items():
         changed = without(config)
         if changed != config:
@@ -86,14 +88,14 @@ def variants(config: CompressConfig) -> dict[str, tuple[str, CompressConfig]]:
 
 
 def ablate(config: CompressConfig, folder: Path, *, data: TrainingData | None = None) -> list[AblationRow]:
-    """Go each road from the same start, going on where an earlier call stopped.
+    """Do each compression from the same start, going on where an earlier call stopped.
 
     Args:
-        config: The whole road.
-        folder: Gets ``start``, a folder for each road, ``ablation.json`` and ``ablation.md``.
+        config: The whole compression.
+        folder: Gets ``start``, a folder for each compression, ``ablation.json`` and ``ablation.md``.
         data: Frames, if they are open already; else those ``config`` names.
     """
-    roads = variants(config)
+    compressions = variants(config)
     trained = saved_model_of(config.network)
     start = str(trained)
     if trained is None:
@@ -102,26 +104,26 @@ def ablate(config: CompressConfig, folder: Path, *, data: TrainingData | None = 
         if not Path(start).is_file():
             train(settings, folder / "start", data=data, title="start")
     rows = []
-    for name, (title, road) in roads.items():
+    for name, (title, other) in compressions.items():
         say(f"{name}: {title}")
-        if replace(road, pruning=config.pruning) == config:
+        if replace(other, pruning=config.pruning) == config:
             _take_steps(folder / WHOLE, folder / name)
-        steps = compress(replace(road, network=start), folder / name, data=data)
+        steps = compress(replace(other, network=start), folder / name, data=data)
         rows.append(_row(name, title, steps))
         write_rows(rows, folder)
     return rows
 
 
-def _take_steps(whole: Path, road: Path) -> None:
-    """Begin a road that differs in its pruning alone with the steps before that, which would come out the same."""
-    if whole == road or road.exists():
+def _take_steps(whole: Path, other: Path) -> None:
+    """Begin a compression of another pruning with the steps before that, which would come out the same."""
+    if whole == other or other.exists():
         return
     steps = [place.parent for place in whole.glob(f"*/{DONE_FILE}") if place.parent.name.startswith(_BEFORE_PRUNING)]
-    partial = road.with_name(f"{road.name}.partial")
+    partial = other.with_name(f"{other.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for step in steps:
         shutil.copytree(step, partial / step.name)
-    partial.rename(road)
+    partial.rename(other)
 
 
 def write_rows(rows: Sequence[AblationRow], folder: Path) -> None:
@@ -134,6 +136,22 @@ def write_rows(rows: Sequence[AblationRow], folder: Path) -> None:
         lines.append(f"| {title} | {100 * row.accuracy:.2f} | {points} | {row.score:.5f} | {row.frames:,} |")
     lines += ["", f"Accuracy on {rows[0].validation_frames:,} validation frames; one seed."]
     write_text(folder / "ablation.md", "\n".join(lines) + "\n")
+
+
+def draw_ablation(rows: Sequence[AblationRow], folder: Path) -> Path:
+    """Draw accuracy with its interval for each ingredient left out into ``ablation.svg``, and return the file."""
+    with new_figure(7.4, 0.9 + 0.38 * len(rows), grid=False) as (figure, axes):
+        axes.axvline(100 * rows[0].accuracy, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
+        for place, row in enumerate(reversed(rows)):
+            low, high = wilson_interval(round(row.accuracy * row.validation_frames), row.validation_frames)
+            axes.plot([100 * low, 100 * high], [place] * 2, color=SERIES[0], linewidth=1.4)
+            axes.plot(100 * row.accuracy, place, "o", color=INK if row.name == WHOLE else SERIES[0], markersize=6)
+        titles = ["nothing left out" if row.name == WHOLE else row.title for row in reversed(rows)]
+        axes.set_yticks(range(len(rows)), titles)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.set_xlabel(f"validation accuracy, %\nscores up to {max(row.score for row in rows):.3g}")
+        write_text(folder / ABLATION_PICTURE, to_svg_file(figure, "ablation"))
+    return folder / ABLATION_PICTURE
 
 
 def _epochs_of_bits(config: CompressConfig) -> int:

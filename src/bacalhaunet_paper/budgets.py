@@ -1,7 +1,4 @@
-"""How much a reproduction may spend.
-
-How much a table or figure of the report may spend: frames of each training rather than which trainings.
-"""
+"""How much the main job, and a table or figure of the report, may spend: frames of trainings, not which trainings."""
 
 from __future__ import annotations
 
@@ -12,6 +9,15 @@ from typing import Any, Literal
 PAPER_FRAMES = 46_000_000
 """Frames the report's training of one network saw, about."""
 
+
+START, TEACHER = "bacalhaunet-float", "accurate"
+"""The shipped networks that the main job starts from and learns from."""
+
+SEED = 2021
+"""Of the main job's frames and their order: none that START or TEACHER were trained with."""
+
+REPRODUCED, ALL = ("figure2", "table3", "figure5", "figure4", "figure3", "initial-experiments"), "all"
+"""The tables and figures of the report that can be run again, and the word for all of them in this order."""
 
 Kind = Literal["scratch", "initial", "float", "bits", "tune"]
 """Trainings: from scratch, of an initial experiment, of table 3's float network, on from that, after pruning."""
@@ -173,33 +179,39 @@ BudgetName = Literal["quick", "cpu", "full"]
 
 @dataclass(frozen=True)
 class Budget:
-    """Frames and epochs of a reproduction.
+    """Frames and epochs of the main job.
 
     Attributes:
-        name: ``quick``: minutes on two cores; ``cpu``: hours on two cores; ``full``: the paper's frames, a GPU.
-        file_frames_per_cell: Frames per cell of the twin file made when no file is given.
-        train_epochs: Epochs of the initial training.
-        prune_epochs: Epochs of each pruning iteration.
+        name: ``quick``: ten minutes on two cores; ``cpu``: hours on two cores; ``full``: the paper's frames, a GPU.
+        file_frames_per_cell: Frames per cell of the twin file made when no file is given; a tenth of them is tested.
+        train_epochs: Epochs of the training at 6 bits, through the whole file, where it begins from scratch.
+        bits_epochs: Epochs of it where it goes on from a float network.
+        prune_epochs: Epochs of each pruning step.
+        frames_per_epoch: Training frames of an epoch; None goes through the whole file.
         parity_frames: Frames on which engines are compared.
-        batch_size: Frames of a batch.
         slow_parity_frames: Frames on which qonnx, which runs 17 frames/s, is compared too.
+        batch_size: Frames of a batch.
+        threads: Threads of torch; 0 leaves torch's choice.
     """
 
     name: BudgetName
     file_frames_per_cell: int
     train_epochs: int
+    bits_epochs: int
     prune_epochs: int
+    frames_per_epoch: int | None
     parity_frames: int
     slow_parity_frames: int
-    batch_size: int = 1024
+    batch_size: int = 256
+    threads: int = 0
 
 
 BUDGETS: dict[str, Budget] = {
     budget.name: budget
     for budget in (
-        Budget("quick", 80, train_epochs=10, prune_epochs=3, parity_frames=2000, slow_parity_frames=48, batch_size=256),
-        Budget("cpu", 1024, train_epochs=15, prune_epochs=5, parity_frames=5000, slow_parity_frames=200),
-        Budget("full", 4096, train_epochs=25, prune_epochs=10, parity_frames=20000, slow_parity_frames=2000),
+        Budget("quick", 400, 10, 2, 2, 81_920, parity_frames=2000, slow_parity_frames=48, threads=2),
+        Budget("cpu", 1024, 15, 5, 10, 204_800, parity_frames=5000, slow_parity_frames=200),
+        Budget("full", 4096, 25, 10, 10, None, parity_frames=20000, slow_parity_frames=2000, batch_size=1024),
     )
 }
 """The budgets by name."""

@@ -1,15 +1,16 @@
-"""Measurements of a step: accuracy on the test part, cost, agreement of engines."""
+"""Measurements of a step: accuracy on the test part, cost, agreement and speed of engines; what they say in words."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.benchmark import benchmark, one_core, to_dict
 from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
 from bacalhaunet.classify.evaluation import evaluate, predict
 from bacalhaunet.classify.evaluation_data import Selection, batches
@@ -23,6 +24,8 @@ from bacalhaunet.models.onnx_files import read_onnx
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.outputs import write_text
 from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.report.published import winner
+from bacalhaunet.report.run import load_run
 
 SHOWN_SNRS_DB = (-4, 4, 30)
 """SNR labels whose confusions the report shows; those the baseline's were published at."""
@@ -111,8 +114,56 @@ def _record(name: str, expected: NDArray[np.int64], found: NDArray[np.int64], ex
     return {"engines": ["torch", name], "frames": len(found), "agreement": agreement, "explanation": explanation}
 
 
-def _try_engine(path: Path, name: str) -> Engine | None:
+def _try_engine(path: Path, name: str, threads: int | None = None) -> Engine | None:
     try:
-        return open_engine(path, name)
+        return open_engine(path, name, threads=threads)
     except UnsupportedOperationError:
         return None
+
+
+def speeds(path: Path, seconds: float) -> list[dict[str, Any]]:
+    """Time the native engine and onnxruntime by turns on one core; an engine that does not open is left out.
+
+    Returns:
+        Rows as ``bench --json`` has them, onnxruntime last.
+    """
+    with one_core():
+        opened = [_try_engine(path, name, threads=1) for name in ("native", "onnxruntime")]
+        return [to_dict(speed) for speed in benchmark([engine for engine in opened if engine], seconds=seconds)]
+
+
+def measured_in_words(measured: Mapping[str, Any]) -> str:
+    """Return what ``measure`` found in one line."""
+    low, high = measured["interval"]
+    accuracy = f"{100 * measured['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+    return f"{accuracy} of {measured['frames']:,} test frames, score {measured['score']:.4f}"
+
+
+def closing_words(folder: Path, recorded: str) -> Iterator[str]:
+    """Yield what a run of the main job reached, beside the winner of 2021, and what to try next, line by line.
+
+    Args:
+        folder: The run folder.
+        recorded: Modulation of the recording that was named.
+    """
+    run = load_run(folder)
+    record, last, best = run.record, run.steps[-1], winner()
+    assert last.evaluation is not None
+    assert last.cost is not None
+    low, high = last.evaluation.interval
+    where = "frames of the twin of RadioML 2018.01A" if record.profile == "twin" else f"frames of {record.data}"
+    yield ""
+    yield f"reached: {100 * last.evaluation.accuracy:.2f} % (95 %: {100 * low:.2f} to {100 * high:.2f}) of "
+    yield f"  {last.evaluation.frames:,} test {where}, at a score of {last.cost.score:.6f}"
+    yield f"winner of 2021: {100 * best.accuracy:.2f} % on the real data, at {best.score:.6f}"
+    if record.profile == "twin":
+        yield "  scores compare exactly; accuracies as far as the twin can be trusted"
+    by_name = {row["engine"]: row["frames_per_second"] for row in record.speed}
+    if "native" in by_name and "onnxruntime" in by_name:
+        times = by_name["native"] / by_name["onnxruntime"]
+        yield f"on one core of this machine: {by_name['native']:,.0f} frames a second, {times:.0f} times onnxruntime's"
+    yield f"the recording of {recorded} was named {record.classification['label']}"
+    yield f"report: {folder / 'report.html'}"
+    yield f"network: {folder / (last.record.model or '')}"
+    yield "next: bacalhaunet scan RECORDING                   name the signals of a recording of your own"
+    yield "      bacalhaunet train --data FOLDER -o runs/own  train on recordings of your own classes"

@@ -1,169 +1,276 @@
-"""The paper's road from end to end: data, training, three pruning steps, export, engines, a recording, a report."""
+"""The main job: a float network made as small as the report's, from frames to a recording that is named.
+
+Frames, 6 bits, three prunings by the report's lambda and epsilon, accuracy and score after each, export, every engine
+beside torch, the native engine's speed, a recording, the report.
+"""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass, replace
+import shutil
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.recording import Classification
 from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
 from bacalhaunet.data.generate import Generation, generate_file
+from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.recordings.recording import open_recording
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from bacalhaunet.deploy.export import export_network
+from bacalhaunet.models.resolve import resolve_network
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.radio.modulations import by_name
 from bacalhaunet.report.page import write_report
 from bacalhaunet.report.run_record import CurveRecord, ParityRecord, RunRecord, StepRecord
-from bacalhaunet.training.config import BitsConfig, DataConfig, OptimizerConfig, TrainConfig
+from bacalhaunet.training.config import (
+    BitsConfig,
+    DataConfig,
+    DistillationConfig,
+    OptimizerConfig,
+    TrainConfig,
+    plain,
+)
+from bacalhaunet.training.fit import FitResult
 from bacalhaunet.training.run import train
 from bacalhaunet.training.run_data import training_data
-from bacalhaunet_paper.budgets import Budget
-from bacalhaunet_paper.frames import require_cells
-from bacalhaunet_paper.measure import COST_FILE, EVALUATION_FILE, compare_engines, compare_qonnx, measure, sample_frames
+from bacalhaunet_paper.budgets import SEED, START, TEACHER, Budget
+from bacalhaunet_paper.frames import refuse_training_seed, require_cells
+from bacalhaunet_paper.measure import (
+    COST_FILE,
+    EVALUATION_FILE,
+    closing_words,
+    compare_engines,
+    compare_qonnx,
+    measure,
+    measured_in_words,
+    sample_frames,
+    speeds,
+)
 from bacalhaunet_paper.stages import Facts, Stages
 
 RECORDED = "8PSK"
-"""Modulation of the recording that the road classifies."""
+"""Modulation of the recording that is classified."""
+
+SNR_MIN_DB = -6
+"""Lowest SNR label trained on; the report's."""
 
 RECORDED_FRAMES, RECORDED_SNR_DB, RECORDED_RATE = 64, 20, 1e6
 
+SPEED_SECONDS = 6.0
+
+INITIAL_WEIGHT_DECAY = 1e-4
+"""lambda of the training before the first pruning, the report's."""
+
+WEIGHT_RMS = 1.19
+"""Root mean square of the lengths that epsilon is compared with, in units of saliency. Free, and chosen once: with it
+the three cuts, without any training, leave a score just below 0.017."""
+
 
 @dataclass(frozen=True)
-class RoadConfig:
-    """A run of the whole road.
+class PipelineConfig:
+    """A run of the main job.
 
     Attributes:
         budget: Frames and epochs.
-        training: The initial training; 6 bits and lambda 1e-4, as in the report.
-        steps: The pruning steps; the report's.
-        data: A file in RadioML's layout; None makes a twin file.
+        start: A float network, shipped or saved; None trains from scratch at 6 bits, by the report's own settings.
+        data: A file in RadioML's layout; None makes a file of twin frames.
+        seed: Of the frames, their order, and weights drawn.
+        steps: lambda and epsilon of each pruning; the report's.
     """
 
     budget: Budget
-    training: TrainConfig
-    steps: tuple[PruneStep, ...] = REPORT_STEPS
+    start: str | None = START
     data: Path | None = None
+    seed: int = SEED
+    steps: tuple[PruneStep, ...] = REPORT_STEPS
+
+    def training(self, file: Path, start: Path | None) -> TrainConfig:
+        """Return the training at 6 bits, sums of 6 bits included."""
+        bits = BitsConfig(weight=6, activation=6, input=8, sum=6)
+        if start is None:
+            optimizer = OptimizerConfig(0.01, INITIAL_WEIGHT_DECAY)
+            return self._config("bacalhaunet", file, optimizer, self.budget.train_epochs, bits)
+        return self._config(str(start), file, _muon(0.002, INITIAL_WEIGHT_DECAY), self.budget.bits_epochs, bits)
+
+    def tuning(self, file: Path, network: Path) -> TrainConfig:
+        """Return the training after each pruning, but for its lambda."""
+        optimizer = OptimizerConfig(0.01) if self.start is None else _muon(0.003)
+        return self._config(str(network), file, optimizer, self.budget.prune_epochs, None)
+
+    def _config(
+        self, network: str, file: Path, optimizer: OptimizerConfig, epochs: int, bits: BitsConfig | None
+    ) -> TrainConfig:
+        return TrainConfig(
+            network=network,
+            bits=bits,
+            optimizer=optimizer,
+            data=DataConfig(file=file, frames_per_epoch=self.budget.frames_per_epoch, snr_min_db=SNR_MIN_DB),
+            epochs=epochs,
+            batch_size=self.budget.batch_size,
+            seed=self.seed,
+            checkpoint_every_steps=50,
+            threads=self.budget.threads,
+            distillation=None if self.start is None else DistillationConfig(TEACHER, 0.7, 2.0),
+        )
 
     def plain(self) -> Facts:
-        """Return the configuration as plain values."""
-        values = asdict(self)
-        values["data"] = None if self.data is None else str(self.data)
-        values["training"]["data"]["file"] = values["data"]
-        values["steps"] = [asdict(step) for step in self.steps]
-        return values
+        """Return the configuration as plain values: the settings of every training with it."""
+        file = self.data or Path("twin.hdf5")
+        start = None if self.start is None else Path(self.start)
+        trainings = {"training": self.training(file, start), "pruning": self.tuning(file, Path("training"))}
+        return {
+            "budget": asdict(self.budget),
+            "start": self.start,
+            "data": None if self.data is None else str(self.data),
+            "seed": self.seed,
+            "steps": [asdict(step) for step in self.steps],
+            "criterion": self.criterion(),
+            **{name: plain(config) for name, config in trainings.items()},
+        }
+
+    def criterion(self) -> Facts:
+        """Return what epsilon is compared with, as ``prune`` takes it: from scratch the weights as they are."""
+        return {} if self.start is None else {"weight_rms": WEIGHT_RMS, "weight_unit": "worth"}
+
+    def command(self) -> list[str]:
+        """Return the command that does this run again."""
+        words = ["bacalhaunet", "reproduce", "--budget", self.budget.name]
+        if self.start is None:
+            words.append("--from-scratch")
+        elif self.start != START:
+            words += ["--start", self.start]
+        if self.data is not None:
+            words += ["--data", str(self.data)]
+        return words if self.seed == SEED else [*words, "--seed", str(self.seed)]
 
 
-def road_config(budget: Budget, data: Path | None, seed: int = 1) -> RoadConfig:
-    """Return the report's settings within a budget."""
-    training = TrainConfig(
-        network="bacalhaunet",
-        bits=BitsConfig(weight=6, activation=6, input=8, sum=6),
-        optimizer=OptimizerConfig(learning_rate=0.01, weight_decay=1e-4),
-        data=DataConfig(snr_min_db=-6),
-        epochs=budget.train_epochs,
-        batch_size=budget.batch_size,
-        seed=seed,
-        checkpoint_every_steps=20,
+def _muon(learning_rate: float, weight_decay: float = 0.0) -> OptimizerConfig:
+    return OptimizerConfig(
+        learning_rate, weight_decay, "one-cycle", kind="muon", matrix_learning_rate=10 * learning_rate
     )
-    return RoadConfig(budget, training, REPORT_STEPS, data)
 
 
-class Road:
-    """Runs the road in a folder; what was done before is not done again.
+class Pipeline:
+    """Does the main job in a folder; what was done before is not done again.
 
     Args:
         config: Budget and settings.
         folder: The run folder.
     """
 
-    def __init__(self, config: RoadConfig, folder: Path) -> None:
+    def __init__(self, config: PipelineConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
+        if config.data is None and config.start is not None:
+            refuse_training_seed(config.seed, [config.start, TEACHER])
         self.stages = Stages(folder, config.plain())
         self.data_file = config.data or folder / "twin.hdf5"
-        self.measured: list[tuple[StepRecord, Facts]] = []
+        self.steps: list[StepRecord] = []
+        self.curve: list[CurveRecord] = []
 
     def run(self) -> Path:
-        """Do every stage that is not done and return the path of the report."""
+        """Do every stage that is not done, say what came out, and return the path of the report."""
         if self.config.data is None:
-            self.stages.run("data", "making a twin file", self._make_data)
+            self.stages.run("data", "making a file of twin frames", self._make_data)
         else:
             require_cells(self.config.data, [by_name(RECORDED).label], [RECORDED_SNR_DB])
+        self._start()
         self._train()
-        self._prune()
-        final = self.folder / "stages" / "prune" / f"step-{len(self.config.steps)}" / "model.safetensors"
-        exported = self.stages.run("export", "exporting QONNX and QCDQ", lambda folder: self._export(final, folder))
+        final = self._prune()
+        exported = self.stages.run("export", "exporting as QONNX and QCDQ", lambda folder: self._export(final, folder))
         parity = self.stages.run("engines", "comparing engines with torch", lambda _: self._engines(final, exported))
-        heard = self.stages.run(
-            "recording", "writing and classifying a recording", lambda folder: self._recording(exported, folder)
+        speed = self.stages.run("speed", "timing the engines on one core", lambda _: self._speed(exported))
+        named = self.stages.run(
+            "recording", "writing a recording and naming it", lambda folder: self._recording(exported, folder)
         )
-        self._record(exported, parity, heard)
+        self._record(parity, speed, named)
         report = write_report(self.folder)
-        self.stages.say(f"report: {report}")
+        for line in closing_words(self.folder, RECORDED):
+            print(line)
         return report
 
     def _make_data(self, _folder: Path) -> Facts:
-        per_cell = self.config.budget.file_frames_per_cell
-        generate_file(self.data_file, Generation(per_cell, self.config.training.seed))
+        generate_file(self.data_file, Generation(self.config.budget.file_frames_per_cell, self.config.seed))
         return {"file": self.data_file.name}
 
-    @property
-    def _training(self) -> TrainConfig:
-        config = self.config.training
-        return replace(config, data=replace(config.data, file=self.data_file))
+    def _start(self) -> None:
+        """Measure the float network that the job starts from."""
+        if self.config.start is None:
+            return
+        source = resolve_network(self.config.start, ("shipped", "saved"), "a float network to start from").saved
+        assert source is not None
+
+        def work(folder: Path) -> Facts:
+            model = folder / "model.safetensors"
+            shutil.copyfile(source, model)
+            return {"measured": measure(model, self.data_file, folder)}
+
+        facts = self.stages.run("start", f"measuring {self.config.start}, the float network to start from", work)
+        self._note("start", "float network", "start", None, facts)
 
     def _train(self) -> None:
-        def work(folder: Path) -> Facts:
-            trained = train(self._training, folder, title="6-bit training")
-            curve = [asdict(point) for point in trained.result.curve]
-            facts = {"frames_seen": trained.result.frames_seen, "seconds": trained.result.seconds, "curve": curve}
-            return facts | {"measured": measure(trained.model, self.data_file, folder)}
+        start = None if self.config.start is None else self.folder / "stages" / "start" / "model.safetensors"
 
-        facts = self.stages.run("train", "training BacalhauNet at 6 bits", work)
-        self._note("train", "initial training, 6 bits", "train", PruneStep(1e-4, 0.0), facts)
-
-    def _prune(self) -> None:
         def work(folder: Path) -> Facts:
-            start = self.folder / "stages" / "train" / "model.safetensors"
-            config = replace(self._training, network=str(start), bits=None, epochs=self.config.budget.prune_epochs)
+            trained = train(self.config.training(self.data_file, start), folder, title="6 bits")
+            return _fitted(trained.result) | {"measured": measure(trained.model, self.data_file, folder)}
+
+        facts = self.stages.run("train", "training at 6 bits", work)
+        self._note("train", "6 bits", "train", PruneStep(INITIAL_WEIGHT_DECAY, 0.0), facts)
+
+    def _prune(self) -> Path:
+        """Prune in the report's three steps and return the network that is left."""
+
+        def work(folder: Path) -> Facts:
+            config = self.config.tuning(self.data_file, self.folder / "stages" / "train" / "model.safetensors")
+            runs = prune(
+                config,
+                self.config.steps,
+                folder,
+                data=training_data(config),
+                **self.config.criterion(),
+            )
             steps = []
-            for run in prune(config, self.config.steps, folder, data=training_data(config)):
+            for number, run in enumerate(runs, 1):
                 measured = measure(run.model, self.data_file, run.model.parent)
-                result = run.result
-                steps.append({"frames_seen": result.frames_seen, "seconds": result.seconds, "measured": measured})
+                self.stages.say(f"pruning step {number}: {measured_in_words(measured)}")
+                steps.append(_fitted(run.result) | {"measured": measured})
             return {"steps": steps}
 
         facts = self.stages.run("prune", "pruning in three steps", work)
         for number, (step, found) in enumerate(zip(self.config.steps, facts["steps"], strict=True), 1):
-            self._note(f"prune/step-{number}", f"pruning step {number}", "prune", step, found)
+            self._note(f"prune/step-{number}", f"pruning step {number}", "prune", step, found, said=True)
+        return self.folder / "stages" / "prune" / f"step-{len(self.config.steps)}" / "model.safetensors"
 
-    def _note(self, place: str, title: str, kind: str, step: PruneStep, facts: Facts) -> None:
-        measured = facts["measured"]
-        low, high = measured["interval"]
-        self.stages.say(
-            f"{title}: {100 * measured['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of "
-            f"{measured['frames']:,} test frames, score {measured['score']:.4f}"
+    def _note(
+        self, place: str, title: str, kind: str, step: PruneStep | None, facts: Facts, *, said: bool = False
+    ) -> None:
+        """Keep one step for the record, and its part of the learning curve."""
+        if not said:
+            self.stages.say(f"{title}: {measured_in_words(facts['measured'])}")
+        before = self.curve[-1].frames if self.curve else 0
+        self.curve += [CurveRecord(before + frames, accuracy) for frames, accuracy in facts.get("curve", [])]
+        self.steps.append(
+            StepRecord(
+                slug=place.replace("/", "-"),
+                title=title,
+                kind=kind,
+                frames_seen=facts.get("frames_seen", 0),
+                seconds=facts.get("training_seconds", 0.0),
+                weight_decay=None if step is None else step.weight_decay,
+                min_abs_weight=step.min_abs_weight if step is not None and kind == "prune" else None,
+                evaluation=f"stages/{place}/{EVALUATION_FILE}",
+                cost=f"stages/{place}/{COST_FILE}",
+                model=f"stages/{place}/model.safetensors",
+            )
         )
-        record = StepRecord(
-            slug=place.replace("/", "-"),
-            title=title,
-            kind=kind,
-            frames_seen=facts["frames_seen"],
-            seconds=facts["seconds"],
-            weight_decay=step.weight_decay,
-            min_abs_weight=step.min_abs_weight if kind == "prune" else None,
-            evaluation=f"stages/{place}/{EVALUATION_FILE}",
-            cost=f"stages/{place}/{COST_FILE}",
-            model=f"stages/{place}/model.safetensors",
-        )
-        self.measured.append((record, facts))
 
     def _export(self, model: Path, folder: Path) -> Facts:
         saved = load_model(model)
@@ -184,6 +291,14 @@ class Road:
             self.stages.say(f"torch and {entry['engines'][1]}: {100 * entry['agreement']:.2f} % of {entry['frames']}")
         return {"parity": found}
 
+    def _speed(self, exported: Facts) -> Facts:
+        rows = speeds(self.folder / exported["files"]["qonnx"], SPEED_SECONDS)
+        for row in rows:
+            self.stages.say(
+                f"{row['engine']}: {row['frames_per_second']:,.0f} frames/s, one in {row['latency_us']:.0f} µs"
+            )
+        return {"engines": rows}
+
     def _recording(self, exported: Facts, folder: Path) -> Facts:
         samples = recorded_samples(self.data_file)
         path = write_sigmf(folder / "recording", samples, RECORDED_RATE, description=f"{RECORDED}, frames in a row")
@@ -192,24 +307,19 @@ class Road:
         self.stages.say(f"the recording of {RECORDED} is named {summary['label']}")
         return {"summary": summary}
 
-    def _record(self, exported: Facts, parity: Facts, heard: Facts) -> None:
-        command = ["bacalhaunet", "reproduce", "--budget", self.config.budget.name]
-        if self.config.data is not None:
-            command += ["--data", str(self.config.data)]
-        if self.config.training.seed != 1:
-            command += ["--seed", str(self.config.training.seed)]
-        train_facts = self.measured[0][1]
+    def _record(self, parity: Facts, speed: Facts, named: Facts) -> None:
         RunRecord(
             name=f"reproduce-{self.config.budget.name}",
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            command=shlex.join(command),
+            command=shlex.join(self.config.command()),
             profile="file" if self.config.data else "twin",
             data=_describe(self.data_file),
             protocol=self._protocol(),
-            steps=tuple(record for record, _ in self.measured),
+            steps=tuple(self.steps),
             parity=tuple(ParityRecord(**{**p, "engines": tuple(p["engines"])}) for p in parity["parity"]),
-            classification=heard["summary"],
-            curve=tuple(CurveRecord(p["frames"], p["validation_accuracy"]) for p in train_facts["curve"]),
+            speed=tuple(speed["engines"]),
+            classification=named["summary"],
+            curve=tuple(self.curve),
         ).write(self.folder)
 
     def _protocol(self) -> dict[str, Any]:
@@ -218,19 +328,25 @@ class Road:
         return {
             "split": "RandomState(2018); test: first 10 % of each cell; validation: last 5 % of each train list",
             "frames_per_cell": per_cell,
-            "train_snr_min_db": self.config.training.data.snr_min_db,
-            "seed": self.config.training.seed,
+            "train_snr_min_db": SNR_MIN_DB,
+            "seed": self.config.seed,
             "selection": "the epoch with the best validation accuracy; the test part is read once per step",
         }
 
 
-def recorded_samples(data: Path) -> np.ndarray:
-    """Return test frames of one modulation at one SNR in a row, complex64: the road's recording."""
+def _fitted(result: FitResult) -> Facts:
+    """Return what a training gave as plain values."""
+    curve = [[point.frames, point.validation_accuracy] for point in result.curve]
+    return {"frames_seen": result.frames_seen, "training_seconds": result.seconds, "curve": curve}
+
+
+def recorded_samples(data: Path) -> NDArray[np.complex64]:
+    """Return test frames of one modulation at one SNR in a row, complex64: the recording of the main job."""
     with RadioMLFile(data) as file:
         label = by_name(RECORDED).label
-        everything = np.arange(len(file))
-        cell = file.layout.select(everything, labels=[label], snr_min_db=RECORDED_SNR_DB, snr_max_db=RECORDED_SNR_DB)
-        frames = file.read(cell[:RECORDED_FRAMES]).frames
+        test = radioml_split(file.layout).test
+        cell = file.layout.select(test, labels=[label], snr_min_db=RECORDED_SNR_DB, snr_max_db=RECORDED_SNR_DB)
+        frames = file.read(np.sort(cell)[:RECORDED_FRAMES]).frames
     return (frames[:, 0] + 1j * frames[:, 1]).astype(np.complex64).reshape(-1)
 
 

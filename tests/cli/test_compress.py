@@ -5,13 +5,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
-from bacalhaunet.cli.compress_ablation import draw_ablation
 from bacalhaunet.cli.main import main
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.radio.modulations import NAMES
-from bacalhaunet_paper.ablation import AblationRow
 
 SMALL = (
     *("--bits", "[]", "--allocation.factor", "1", "--prune_epochs", "2", "--norm_batches", "1", "--batch_size", "32"),
@@ -25,7 +23,7 @@ def network(tmp_path):
     spec = separable_network((5, 5), (4, 4), (4, 4)).quantized(4, 4)
     torch.manual_seed(1)
     path = tmp_path / "network.safetensors"
-    save_model(path, build_network(spec), spec=spec, labels=NAMES)
+    save_model(path, build_network(spec), spec=spec, classes=NAMES)
     return path
 
 
@@ -46,9 +44,3 @@ def test_a_network_is_taken_to_a_score_and_its_path_told_and_drawn(tmp_path, net
 def test_it_needs_one_of_the_two_aims(tmp_path, network, capsys, asked):
     assert main(["compress", str(network), *asked, *SMALL, "-o", str(tmp_path / "run")]) == 2
     assert "--target-score or --min-accuracy" in capsys.readouterr().err
-
-
-def test_an_ablation_is_drawn_with_a_line_for_each_road(tmp_path):
-    rows = [AblationRow(str(n), f"without {n}", 0.5 - n / 100, 1000, 0.01, 10) for n in range(4)]
-    picture = draw_ablation(rows, tmp_path).read_text()
-    assert picture.count("<path") > 4

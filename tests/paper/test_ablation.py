@@ -13,7 +13,7 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.training.config import DistillationConfig
 from bacalhaunet_paper import ablation
-from bacalhaunet_paper.ablation import LEFT_OUT, WHOLE, ablate, variants
+from bacalhaunet_paper.ablation import LEFT_OUT, WHOLE, AblationRow, ablate, draw_ablation, variants
 from tests.compression.small_pruning import data
 from tests.compression.small_road import config
 
@@ -29,7 +29,7 @@ def test_every_ingredient_is_left_out_once_at_the_same_budget_and_target():
     found = variants(ROAD)
     assert list(found) == [WHOLE, *LEFT_OUT]
     roads = [road for _, road in found.values()]
-    assert len({road.to_yaml() for road in roads}) == len(roads)
+    assert len({repr(road) for road in roads}) == len(roads)
     assert {epochs(road) for road in roads} == {epochs(ROAD)}
     assert {road.target_score for road in roads} == {0.01}
 
@@ -77,3 +77,9 @@ def test_the_roads_start_from_one_training_and_the_table_has_a_row_for_each(tmp_
     steps = compress(alone, tmp_path / "alone", data=data(per_epoch=4))
     assert steps == read_path(folder / "return" / "path.json")
     assert len((folder / "ablation.md").read_text().splitlines()) == 6
+
+
+def test_an_ablation_is_drawn_with_a_line_for_each_compression(tmp_path):
+    rows = [AblationRow(str(n), f"without {n}", 0.5 - n / 100, 1000, 0.01, 10) for n in range(4)]
+    picture = draw_ablation(rows, tmp_path).read_text()
+    assert picture.count("<path") > 4

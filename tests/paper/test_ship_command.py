@@ -9,11 +9,11 @@ import subprocess
 import sys
 
 import bacalhaunet
-from bacalhaunet.cli import ship as command
 from bacalhaunet.cli.main import main
 from bacalhaunet.models import shipped_networks
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet_paper import shipping
 from bacalhaunet_paper.shipping import Amounts, ship
 from tests.cli.test_models import CORE
 
@@ -37,7 +37,7 @@ def test_the_command_ships_with_the_full_split_and_says_what_is_next(tiny_run, t
         asked.update(options)
         return ship(run, name, **options, amounts=SMALL)
 
-    monkeypatch.setattr(command, "ship", small)
+    monkeypatch.setattr(shipping, "ship", small)
     words = ["ship", str(tiny_run), "--name", "tiny", "--folder", str(tmp_path), "--summary", "a trial"]
     assert main(words) == 0
     assert "amounts" not in asked  # the command has no way to measure on fewer frames

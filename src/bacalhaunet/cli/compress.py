@@ -7,12 +7,11 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.cli.compress_ablation import draw_ablation
 from bacalhaunet.cli.compress_picture import draw_path
+from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress
-from bacalhaunet_paper.ablation import ablate
 
 EXAMPLE = """\
 example: BacalhauNet, trained first, to half of the winner's score
@@ -22,8 +21,6 @@ a trained network, as far as 56 % go, with a teacher
       --distillation.teacher runs/wide/model.safetensors -o runs/lite-56
 no change of bits, pruning alone
   bacalhaunet compress runs/six-bits/model.safetensors --target-score 0.012 --bits [] --allocation.factor 1 -o runs/own
-what each ingredient is worth: the road again without one at a time, from the same start
-  bacalhaunet compress runs/six-bits/model.safetensors --target-score 0.01 --ablation -o runs/ablation
 The folder gets model.safetensors, path.json and path.svg. Accuracies and choices are of validation frames.
 Killed or interrupted, the same command goes on where it stopped."""
 
@@ -38,7 +35,7 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument("--target-score", type=float | None, default=None, help="score to reach")
     parser.add_argument("--min-accuracy", type=float | None, default=None, help="validation accuracy to keep, 0 to 1")
     parser.add_class_arguments(CompressConfig, as_group=False, skip=set(_OWN))
-    parser.add_argument("--ablation", action="store_true", help="leave each ingredient out once instead")
+    name_data(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 
 
@@ -48,11 +45,6 @@ def run(arguments: Namespace) -> None:
     output = Path(values.pop("output"))
     values.pop("config", None)
     values["network"] = values.pop("start") or values["network"]
-    if values.pop("ablation"):
-        picture = draw_ablation(ablate(instantiate(values), output), output)
-        print((output / "ablation.md").read_text(encoding="utf-8"))
-        print(f"picture: {picture}", file=sys.stderr)
-        return
     steps = compress(instantiate(values), output)
     draw_path(steps, output)
     print("\n".join(table(steps)))

@@ -126,7 +126,7 @@ def protocol_sentences(run: Run) -> list[str]:
     if run.evaluated and (last := run.evaluated[-1].evaluation):
         modulations, snrs = len(last.by_modulation), len(last.by_snr)
         sentences.append(
-            f"Accuracy is the share of {wording.count(last.frames)} frames whose modulation was named rightly, "
+            f"Accuracy is the share of {wording.count(last.frames)} frames that were classified correctly, "
             f"over {modulations} modulations and {snrs} SNR labels."
         )
         sentences.append(

@@ -19,7 +19,7 @@ class PublishedPoint:
 
     Attributes:
         label: What it is, in a few words.
-        accuracy: Share of test frames named rightly, 0 to 1.
+        accuracy: Share of test frames classified correctly, 0 to 1.
         score: The challenge's inference cost score; 1 is the 8-bit VGG10 baseline.
         source: Where it was published.
         note: What a reader must know to compare with it; or empty.

@@ -25,7 +25,7 @@ class StepEvaluation:
     """Accuracy of one network, as ``evaluate --json`` prints it.
 
     Attributes:
-        accuracy: Share of the frames named rightly.
+        accuracy: Share of the frames classified correctly.
         interval: Wilson's 95 % interval of the accuracy.
         frames: Number of frames.
         by_snr: Accuracy by SNR label in dB, ascending.

@@ -140,7 +140,7 @@ class StepRecord:
     Attributes:
         slug: Short unique name, good for a file name.
         title: What people read.
-        kind: ``train``, ``prune``, ``export`` or another word.
+        kind: ``start`` (the network a job starts from), ``train``, ``prune``, ``export`` or another word.
         frames_seen: Training frames of this step; repeated frames count again.
         seconds: Duration of this step, interruptions not counted.
         weight_decay: The step's λ; None where it has none.
@@ -181,7 +181,7 @@ class ParityRecord:
 
 @dataclass(frozen=True)
 class CurveRecord:
-    """One validation during training: frames seen so far and the share of validation frames named rightly."""
+    """One validation during training: frames seen so far and the share of validation frames classified correctly."""
 
     frames: int
     validation_accuracy: float
@@ -201,6 +201,7 @@ class RunRecord:
             ``selection`` and any further fact, each a text or a number.
         steps: The steps in order.
         parity: Comparisons of engines.
+        speed: Engines' speeds on one core, rows as ``bench --json`` prints them.
         classification: Summary of the recording that was classified, as ``classify --json`` prints it; or empty.
         curve: The learning curve.
     """
@@ -213,6 +214,7 @@ class RunRecord:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     parity: tuple[ParityRecord, ...] = ()
+    speed: tuple[Mapping[str, Any], ...] = ()
     classification: Mapping[str, Any] = field(default_factory=dict)
     curve: tuple[CurveRecord, ...] = ()
 
@@ -251,6 +253,7 @@ def read_run_record(folder: Path) -> RunRecord:
         protocol=fields.mapping("protocol"),
         steps=steps,
         parity=tuple(_parity(item) for item in fields.objects("parity")),
+        speed=tuple(_speed(item) for item in fields.objects("speed")),
         classification=fields.mapping("classification"),
         curve=tuple(
             CurveRecord(item.count("frames"), item.number("validation_accuracy", 0, 1))
@@ -272,6 +275,15 @@ def _step(fields: Fields) -> StepRecord:
         cost=_inside(fields, "cost"),
         model=_inside(fields, "model"),
     )
+
+
+def _speed(fields: Fields) -> dict[str, Any]:
+    limits = {"latency_us": math.inf, "frames_per_second": math.inf, "agreement": 1.0}
+    return {
+        **fields.values,
+        "engine": fields.text("engine"),
+        **{name: fields.number(name, 0, high) for name, high in limits.items()},
+    }
 
 
 def _inside(fields: Fields, key: str) -> str | None:

@@ -73,7 +73,7 @@ def _draw(axes: Axes, curves: Sequence[SnrCurve], published: Sequence[SnrCurve],
         axes.annotate(
             label, place, (8, 0), textcoords="offset points", color=colour, va="center", annotation_clip=False
         )
-    axes.set(ylim=(0, 100), ylabel="frames named rightly, %", xlabel="SNR label, dB")
+    axes.set(ylim=(0, 100), ylabel="accuracy, %", xlabel="SNR label, dB")
     axes.set_xlim(right=right)
 
 
@@ -99,7 +99,7 @@ def by_modulation(first: Mapping[str, float], last: Mapping[str, float], labels:
             axes.plot(100 * last[modulation], height, "o", markersize=6, color=SERIES[0], clip_on=False)
             axes.text(103, height, f"{100 * last[modulation]:.0f}", color=INK, fontsize=8, va="center")
         axes.set_yticks(range(len(rows)), rows, fontsize=8.5)
-        axes.set(xlim=(0, 100), ylim=(-0.7, len(rows) - 0.3), xlabel="frames named rightly, %")
+        axes.set(xlim=(0, 100), ylim=(-0.7, len(rows) - 0.3), xlabel="accuracy, %")
         axes.spines["left"].set_visible(False)
         return to_svg(figure, name, f"Accuracy by modulation: {labels[0]} and {labels[1]}")
 

@@ -1,4 +1,4 @@
-"""``bacalhaunet twin fidelity``: how close the twin is to the real data."""
+"""``bacalhaunet fidelity``: how close the twin is to the real data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bacalhaunet.radio.twin_config import TwinConfig
 
 _EPILOG = (
-    "example: 'bacalhaunet twin fidelity --networks networks/ -o fidelity/' runs every ONNX file of the folder over 24 "
+    "example: 'bacalhaunet fidelity --networks networks/ -o fidelity/' runs every ONNX file of the folder over 24 "
     "x 26 x 200 frames, prints the tables and writes them with pictures to fidelity/. Files named like vgg10, "
     "aaronnet32 and bacalhaunet_w6a6 are compared with the figures published for these networks; others are just run."
 )
@@ -33,7 +33,7 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Measure, print, write."""
-    from bacalhaunet.cli.twin_make import changed_settings
+    from bacalhaunet.cli.twin import changed_settings
     from bacalhaunet.radio.profiles import make_source
     from bacalhaunet_paper.fidelity import measure_fidelity, network_files
     from bacalhaunet_paper.fidelity_pages import markdown, summary, write_folder

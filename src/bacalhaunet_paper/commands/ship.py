@@ -9,7 +9,6 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.models.shipped_networks import FOLDER
-from bacalhaunet_paper.shipping import ship
 
 EXAMPLE = """\
 example: for maintainers; run in a source tree, it makes the network of a run one of the package's own
@@ -45,6 +44,8 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Ship and say where the card is."""
+    from bacalhaunet_paper.shipping import ship
+
     words = ["ship", str(arguments.run), "--name", arguments.name]
     if arguments.data_profile is not None:
         words += ["--data-profile", arguments.data_profile]
