@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.recording import Classification
+from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
 from bacalhaunet.data.generate import Generation, generate_file
 from bacalhaunet.data.layout import radioml_split

@@ -18,7 +18,7 @@ from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, s
 from bacalhaunet.classify.calibration_fit import CalibrationReport, calibrate, measure
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.evaluation_data import Selection, batches
-from bacalhaunet.cli.classify_progress import progress_line
+from bacalhaunet.cli.progress import progress_line
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import resolve_network
