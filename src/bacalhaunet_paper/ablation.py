@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress, say
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report.figures.style import INK, MUTED, SERIES, new_figure, to_svg_file
@@ -54,7 +54,7 @@ class AblationRow:
     Attributes:
         name: What was left out, or ``everything``.
         title: The same in words.
-        accuracy: Share of validation frames named rightly.
+        accuracy: Share of validation frames classified correctly.
         validation_frames: Their number.
         score: The challenge's score.
         frames: Training frames after the start.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.path import PathStep
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published
 from bacalhaunet.report.figures.score_plane import PlanePoint, place_labels, score_plane_figure

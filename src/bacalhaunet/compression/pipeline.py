@@ -150,7 +150,7 @@ class Steps:
         if training is not None:
             result = training.run(begun, self._frames_of(settings), settings, folder)
             frames, curve = result.frames_seen, result.curve
-        accuracy = validation_accuracy(begun.network, self._first.validation)
+        accuracy = validation_accuracy(begun.network, self._first.validation, self._first.classes.names)
         cost = network_cost(begun.network, begun.spec)
         step = PathStep(
             name=folder.name,
