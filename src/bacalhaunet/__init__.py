@@ -28,9 +28,11 @@ from typing import TYPE_CHECKING
 from bacalhaunet.front_door import Door, names_on_first_use
 
 if TYPE_CHECKING:
-    from bacalhaunet.api import compile, compress, cost, datasets, export, load, train
-    from bacalhaunet.classify.classifier import classify, open_classifier as open
-    from bacalhaunet.classify.scanning import scan
+    from bacalhaunet.api import compile, compress, export, load, train
+    from bacalhaunet.classify.classifier import open_classifier as open
+    from bacalhaunet.classify.scanning import classify, scan
+    from bacalhaunet.cost.of import cost_of as cost
+    from bacalhaunet.data import datasets
 
 __version__ = "0.1.0"
 
@@ -53,7 +55,7 @@ _DOORS = {
     "scan": Door("bacalhaunet.classify.scanning", "scan", "recordings"),
     "classify": Door("bacalhaunet.classify", None),
     "open": Door("bacalhaunet.classify.classifier", "open_classifier"),
-    "datasets": Door("bacalhaunet.data.dataset", None, "train"),
+    "datasets": Door("bacalhaunet.data.datasets", None),
     "cost": Door("bacalhaunet.cost", None, "train"),
     **{name: Door(_API, name, "train") for name in ("load", "train", "compress", "export", "compile")},
 }

@@ -1,9 +1,10 @@
-"""The front door's functions that train: load, train, compress.
+"""The front door's functions that need torch: load, train, compress, export, compile.
 
     data = bacalhaunet.datasets.Arrays(frames, labels, names)
     run = bacalhaunet.train("bacalhaunet", data, bits=6, epochs=10)
     run.evaluate(data.test).accuracy
     small = bacalhaunet.compress(run.network, data, target_score=0.016)
+    bacalhaunet.compile(small, "firmware", target="c")
 
 A network of the front door is a torch module that carries what it is, ``network.spec``, ``network.classes`` and
 ``network.metrics``, so that every function takes the module alone.
@@ -15,16 +16,22 @@ import html
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bacalhaunet.classify.evaluation import evaluate as evaluate_engine
+from bacalhaunet.classify.calibration import calibration_entry
 from bacalhaunet.classify.engines import open_engine
+from bacalhaunet.classify.evaluation import evaluate as evaluate_engine
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.pipeline import compress as compress_in
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.dataset import Dataset, Frames, open_dataset
+from bacalhaunet.deploy.emitters import Emission, write_program
+from bacalhaunet.deploy.export import Export, Format, export_network
+from bacalhaunet.deploy.networks import integer_program, open_network
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.network import Network
 from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
@@ -60,7 +67,8 @@ class Run:
             frames: For example ``data.validation``; None for the test part, which is read once for a reported figure.
         """
         chosen = self.data.test if frames is None else frames
-        return evaluate_engine(open_engine(self.folder / MODEL_FILE), chosen)
+        batches: Any = chosen.batches()
+        return evaluate_engine(open_engine(self.folder / MODEL_FILE), batches, chosen.classes.names)
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: what it is, what it costs and how accurate it became."""
@@ -97,7 +105,7 @@ def load(network: str | os.PathLike[str]) -> Network:
 
 
 def train(
-    network: str | os.PathLike[str] | Network = "bacalhaunet",
+    network: str | os.PathLike[str] | Network | Run = "bacalhaunet",
     data: str | os.PathLike[str] | Dataset = "twin",
     *,
     bits: int | BitsConfig | None = None,
@@ -124,10 +132,11 @@ def train(
         >>> rng = np.random.default_rng(1)
         >>> labels = np.arange(400) % 2
         >>> frames = rng.normal(0, 1, (400, 2, 64)).astype(np.float32) * (1 + labels[:, None, None])
-        >>> data = bacalhaunet.datasets.Arrays(frames, labels, ("quiet", "loud"))
+        >>> from bacalhaunet.data.datasets import Arrays
+        >>> data = Arrays(frames, labels, ("quiet", "loud"))
         >>> run = train("first-experiment", data, bits=6, epochs=2, batch_size=32)
-        >>> run.evaluate(data.test).frames == len(data.test)
-        True
+        >>> run.network.classes.names, run.network.spec.frame_length, len(run.curve)
+        (('quiet', 'loud'), 64, 2)
     """
     dataset, place = open_dataset(data), _place(folder)
     bits = BitsConfig(bits, bits, 8, bits) if isinstance(bits, int) else bits
@@ -137,7 +146,7 @@ def train(
 
 
 def compress(
-    network: str | os.PathLike[str] | Network,
+    network: str | os.PathLike[str] | Network | Run,
     data: str | os.PathLike[str] | Dataset = "twin",
     *,
     target_score: float | None = None,
@@ -166,12 +175,91 @@ def compress(
     return _run(place, dataset)
 
 
+def export(
+    network: str | os.PathLike[str] | Network | Run,
+    path: str | os.PathLike[str],
+    format: Format = "qonnx",
+    *,
+    dynamic_batch: bool = False,
+) -> Export:
+    """Write a network as ONNX, compared with torch before the file appears.
+
+    Args:
+        network: The name of a shipped network, a saved model, the folder of a run, or a network in torch.
+        path: The file to write.
+        format: ``"qonnx"`` (Quant nodes of any width) or ``"qcdq"`` (standard nodes, at most 8 bits).
+        dynamic_batch: Leave the batch free; otherwise it is 1.
+
+    Raises:
+        ParityError: If the file would not compute what torch computes; nothing is written then.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = export("lite", Path(folder) / "lite.onnx")
+        >>> written.parity.same_class == written.parity.frames
+        True
+    """
+    with _in_file(network) as name:
+        opened = open_network(name)
+        return export_network(
+            opened.network,
+            path,
+            format,
+            spec=opened.spec,
+            labels=opened.labels,
+            dynamic_batch=dynamic_batch,
+            metadata=calibration_entry(name),
+        )
+
+
+def compile(
+    network: str | os.PathLike[str] | Network | Run,
+    folder: str | os.PathLike[str],
+    target: str = "c",
+    *,
+    name: str = "classifier",
+    vectors: int = 2,
+) -> Emission:
+    """Write a network as an exact integer program for a target: portable C, or what another emitter writes.
+
+    Args:
+        network: As for ``export``, or an ONNX file; all its layers are quantized.
+        folder: Where to; it is made if absent.
+        target: A key of ``deploy.emitters.targets()``.
+        name: What files and functions are called.
+        vectors: Frames of the self-test.
+
+    Raises:
+        UnsupportedOperationError: If the network has no integer form; says which node and what would mend it.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = compile("lite", Path(folder) / "firmware", target="c")
+        >>> [file for file in sorted(written.files) if file.startswith("classifier.")]
+        ['classifier.c', 'classifier.h']
+    """
+    with _in_file(network) as place:
+        return write_program(integer_program(place), folder, target, name=name, vectors=vectors)
+
+
+@contextmanager
+def _in_file(network: str | os.PathLike[str] | Network | Run) -> Iterator[str]:
+    """Give the name by which a network can be opened; one in memory lies in a temporary file meanwhile."""
+    network = network.network if isinstance(network, Run) else network
+    if not isinstance(network, Network):
+        yield os.fspath(network)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield _named(network, Path(folder))
+
+
 def _place(folder: str | os.PathLike[str] | None) -> Path:
     return Path(tempfile.mkdtemp(prefix="bacalhaunet-")) if folder is None else Path(folder)
 
 
-def _named(network: str | os.PathLike[str] | Network, folder: Path) -> str:
+def _named(network: str | os.PathLike[str] | Network | Run, folder: Path) -> str:
     """Return the name by which a run knows a network; one in memory is written into the run's folder."""
+    network = network.network if isinstance(network, Run) else network
     if not isinstance(network, Network):
         return os.fspath(network)
     if network.classes is None:

@@ -56,7 +56,7 @@ def test_the_field_profile_measures_on_its_own_frames(tiny_run, tmp_path):
 
 def test_a_shipped_network_loads_by_name(tiny):
     loaded = bacalhaunet.load("tiny")
-    assert loaded.labels == NAMES
+    assert loaded.classes.names == NAMES
     assert loaded.spec == load_model(tiny.with_suffix(".safetensors")).spec
 
 
