@@ -37,7 +37,10 @@ LEFT_OUT: dict[str, tuple[str, Callable[[CompressConfig], CompressConfig]]] = {
         "importance not divided by the marginal score",
         lambda c: replace(c, pruning=replace(c.pruning, score_aware=False)),
     ),
-    "sensitivity": ("magnitude as importance", lambda c: replace(c, pruning=replace(c.pruning, criterion="magnitude"))),
+    "sensitivity": (
+        "magnitude as importance",
+        lambda c: replace(c, pruning=replace(c.pruning, importance="layer-rms")),
+    ),
     "return": (
         "return of cut weights turned on, or off",
         lambda c: replace(c, pruning=replace(c.pruning, regrow=not c.pruning.regrow)),

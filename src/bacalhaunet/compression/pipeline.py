@@ -18,7 +18,7 @@ from bacalhaunet.compression.budget import least_score, network_cost
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PATH_FILE, PathStep, estimate_norms, validation_accuracy, write_path
 from bacalhaunet.compression.pruning import KeepZeros, density, magnitude_masks
-from bacalhaunet.compression.score_pruning import prune_to_score
+from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import SavedModel, load_model, save_model
