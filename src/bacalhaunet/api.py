@@ -41,7 +41,7 @@ from bacalhaunet.training.run import train as train_in
 from bacalhaunet.training.run_data import training_data
 
 if TYPE_CHECKING:
-    from bacalhaunet.classify.evaluation import Evaluation
+    from bacalhaunet.data.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,7 @@ class Run:
             frames: For example ``data.validation``; None for the test part, which is read once for a reported figure.
         """
         chosen = self.data.test if frames is None else frames
-        batches: Any = chosen.batches()
-        return evaluate_engine(open_engine(self.folder / MODEL_FILE), batches, chosen.classes.names)
+        return evaluate_engine(open_engine(self.folder / MODEL_FILE), chosen.batches(), chosen.classes.names)
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: what it is, what it costs and how accurate it became."""
@@ -135,8 +134,8 @@ def train(
         >>> from bacalhaunet.data.datasets import Arrays
         >>> data = Arrays(frames, labels, ("quiet", "loud"))
         >>> run = train("first-experiment", data, bits=6, epochs=2, batch_size=32)
-        >>> run.network.classes.names, run.network.spec.frame_length, len(run.curve)
-        (('quiet', 'loud'), 64, 2)
+        >>> run.network.classes.names, run.evaluate(data.test).frames == len(data.test)
+        (('quiet', 'loud'), True)
     """
     dataset, place = open_dataset(data), _place(folder)
     bits = BitsConfig(bits, bits, 8, bits) if isinstance(bits, int) else bits
