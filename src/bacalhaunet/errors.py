@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+=======
+import importlib
+from typing import Any
 
 
 class BacalhauNetError(Exception):
@@ -72,3 +75,22 @@ def suggestion(value: object, allowed: Iterable[str]) -> str | None:
     """
     close = get_close_matches(str(value), list(allowed), n=3)
     return f"did you mean {' or '.join(close)}?" if close else None
+
+
+def import_extra(module: str, extra: str, purpose: str, package: str | None = None) -> Any:
+    """Return a module that an extra of this package brings.
+
+    Args:
+        module: As it is imported, ``scipy.fft``.
+        extra: The extra that brings it.
+        purpose: What needs it, as the message says it: "finding signals".
+        package: The package that has the module, if it is called otherwise.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = package or module.partition(".")[0]
+        raise MissingExtraError(f"{purpose} needs the package {name}: {how_to_install(extra)}") from error
