@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
-from bacalhaunet.errors import ConfigError, SpecError
+from bacalhaunet.errors import ConfigError, SpecError, suggestion
 
 FLOAT_BITS = 32
 """What the metric charges for a tensor that no quantizer made."""
@@ -124,12 +123,6 @@ def check_finite(where: str, value: object) -> None:
     """Raise SpecError unless ``value`` is a finite real number."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise SpecError(f"{where} is {value!r}", where=where, allowed="a finite number")
-
-
-def suggestion(value: object, allowed: Iterable[str]) -> str | None:
-    """Return ``did you mean …?`` for the names close to ``value``; None if no name is close."""
-    close = get_close_matches(str(value), list(allowed), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else None
 
 
 def keyword_arguments(where: str, cls: type, values: object) -> dict[str, Any]:
