@@ -94,32 +94,23 @@ def _short_integers(path: Path) -> None:
     (signal().view(np.float32) * 8000).astype("<i2").tofile(path)
 
 
-OWN_CLASSES = {"BPSK": 2, "QPSK": 4, "8PSK": 8, "16PSK": 16, "tone": 1}
-"""Classes of one's own: so many phases, each as likely."""
+def _bytes(path: Path) -> None:
+    (signal().view(np.float32) * 60 + 127.5).round().astype(np.uint8).tofile(path)
 
 
-def _frames_of_own(path: Path) -> None:
-    """Frames of 512 samples of five classes: an .npz, or a folder with a folder of recordings for each."""
-    generator = np.random.default_rng(5)
-    signals = [np.exp(2j * np.pi * generator.integers(n, size=2048) / n).repeat(8) for n in OWN_CLASSES.values()]
-    noisy = [(one + 0.1 * (generator.standard_normal((len(one), 2)) @ [1, 1j])).astype("c8") for one in signals]
-    if path.suffix != ".npz":
-        for name, samples in zip(OWN_CLASSES, noisy, strict=True):
-            (path / name).mkdir(parents=True)
-            for number in range(4):
-                write_sigmf(path / name / f"{number}.sigmf-meta", samples[number::4].repeat(4), 1e6)
-        return
-    frames = np.stack([samples.view(np.float32).reshape(-1, 512, 2).transpose(0, 2, 1) for samples in noisy])
-    labels = np.arange(len(noisy)).repeat(frames.shape[1])
-    np.savez(path, frames=frames.reshape(-1, 2, 512), labels=labels, names=list(OWN_CLASSES))
+def _arrays(path: Path) -> None:
+    generator, labels = np.random.default_rng(3), np.arange(600) % 3
+    frames = generator.standard_normal((600, 2, 512)) * (1 + labels[:, None, None])
+    np.savez(path, frames=frames.astype(np.float32), labels=labels, names=["quiet", "louder", "loud"])
 
 
 SUBSTITUTES: list[tuple[str, Callable[[Path], object]]] = [
     (r"signal.*\.sigmf-meta", lambda path: write_sigmf(path, signal(), 1e6, frequency=433.92e6)),
     (r".*\.(sigmf-meta|cf32)", _capture),
     (r".*\.cs16", _short_integers),
+    (r".*\.cu8", _bytes),
+    (r".*\.npz", _arrays),
     (r".*\.hdf5", _radioml),
-    (r".*\.npz|(my-)?(signals|recordings)", _frames_of_own),
     (r".*\.onnx", lambda path: shutil.copy(FOLDER / "paper.onnx", path)),
     (r".*\.safetensors", lambda path: shutil.copy(FOLDER / "paper.safetensors", path)),
 ]
@@ -143,7 +134,7 @@ class Substitutes:
                 if not kept.exists():
                     make(kept)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copytree(kept, path) if kept.is_dir() else shutil.copy(kept, path)
+                shutil.copy(kept, path)
                 if kept.suffix == ".sigmf-meta":
                     shutil.copy(kept.with_suffix(".sigmf-data"), path.with_suffix(".sigmf-data"))
                 break
