@@ -171,3 +171,10 @@ def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
     for page in sorted((ROOT / "docs").glob("**/*.md")):
         assert str(Path(page).relative_to(ROOT / "docs")) in navigation, page
+
+
+def test_the_reference_names_what_is_there():
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        for name in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.M):
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(import_module(module), attribute) or import_module(name), f"{page.stem}: {name}"
