@@ -54,7 +54,7 @@ class AblationRow:
     Attributes:
         name: What was left out, or ``everything``.
         title: The same in words.
-        accuracy: Share of validation frames named rightly.
+        accuracy: Accuracy on validation frames.
         validation_frames: Their number.
         score: The challenge's score.
         frames: Training frames after the start.

@@ -1,7 +1,4 @@
-"""Trainings that tables and figures need: each is done once in a folder, whichever of them asks for it.
-
-Which frames a network names rightly, computed the fastest way there is for it.
-"""
+"""Trainings that tables and figures need: each is done once in a folder, whichever of them asks for it."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ from bacalhaunet_paper.slimming import remove_channels, scale_penalty
 from bacalhaunet_paper.stages import Facts, Stages
 
 Judge = Callable[[Batch], Tensor]
-"""Whether each frame of a batch is named rightly: bool (batch,), on the CPU."""
+"""Whether each frame of a batch is classified correctly: bool (batch,), on the CPU."""
 
 CHUNK = 128
 """Frames of one forward pass of torch on a CPU; the layers of more leave its cache."""
@@ -58,7 +55,7 @@ def judge_of(model: Path) -> Judge:
 
 
 def accuracy_on(network: nn.Module, batches: Sequence[Batch]) -> float:
-    """Return the share of frames a network names rightly."""
+    """Return the accuracy of a network on frames."""
     network = ready(network)
     counts = [int(judged(network, batch).sum()) for batch in batches]
     return sum(counts) / sum(len(batch.labels) for batch in batches)
@@ -71,7 +68,7 @@ def ready(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def judged(network: nn.Module, batch: Batch) -> Tensor:
-    """Return which frames a network in torch names rightly."""
+    """Return which frames a network in torch classifies correctly."""
     device = next(network.parameters()).device
     parts = torch.split(batch.frames.to(device), CHUNK if device.type == "cpu" else len(batch.frames))
     found: Tensor = torch.cat([network(part).argmax(dim=1) for part in parts]) == batch.labels.to(device)
@@ -123,7 +120,7 @@ class Trained:
 
     Attributes:
         model: The saved model, relative to the folder.
-        validation_accuracy: Share of validation frames named rightly.
+        validation_accuracy: Accuracy on validation frames.
         frames_seen: Training frames, those of the networks it started from included.
         score: The official score, zeros discounted.
         density: Share of weights that are not zero.
@@ -275,7 +272,7 @@ class Jobs:
         return {"trained": asdict(Trained(model, validation, seen, cost_of(path).score, density(network)))}
 
     def _count(self, models: Mapping[str, Trained], part: list[Callable[[], Batch]], _folder: Path) -> Facts:
-        """Count frames, and those each network names rightly, by SNR."""
+        """Count frames, and those each network classifies correctly, by SNR."""
         judges = {label: self._judge(given.model) for label, given in models.items()}
         totals: Counter[int] = Counter()
         right: dict[str, Counter[int]] = {label: Counter() for label in judges}

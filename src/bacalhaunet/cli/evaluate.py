@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
@@ -47,10 +49,20 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument("--snr-max", type=float | None, default=None, help="largest SNR label in dB")
     parser.add_argument("--modulations", type=list[str] | None, default=None, help="only these, as [BPSK,QPSK]")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument(
+        "--picture", type=Path | None, default=None, help="draw accuracy over SNR and the confusion matrix (.svg, .png)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path | None, default=None, help="folder for the figures, which 'report' makes a page of"
+    )
 
 
 def run(arguments: Namespace) -> None:
-    """Evaluate and print."""
+    """Evaluate, print, draw."""
+    if arguments.picture is not None:
+        from bacalhaunet.report.figures.style import check_picture
+
+        check_picture(arguments.picture)
     names = None if arguments.modulations is None else tuple(arguments.modulations)
     selection = Selection(arguments.split, arguments.snr_min, arguments.snr_max, names)
     with warnings.catch_warnings(record=True) as notes:
@@ -61,6 +73,19 @@ def run(arguments: Namespace) -> None:
             print(f"note: {note.message}", file=sys.stderr)
     with RadioMLFile(arguments.data) as file:
         result = _evaluate(engine, file, selection)
+    if arguments.picture is not None:
+        from bacalhaunet.report.figures.accuracy import evaluation_figure
+        from bacalhaunet.report.figures.style import save_figure
+
+        save_figure(
+            evaluation_figure(result, f"{arguments.target}, {selection.part} part"), arguments.picture, "evaluation"
+        )
+    if arguments.output is not None:
+        from bacalhaunet.report.run_folders import write_evaluation
+
+        words = ["bacalhaunet", "evaluate", arguments.target, "--data", str(arguments.data), "--split", arguments.split]
+        write_evaluation(result, arguments.target, str(arguments.data), shlex.join(words), arguments.output)
+        print(f"next: bacalhaunet report {arguments.output}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(result.to_dict()))
     else:
