@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bacalhaunet.classify.calibration import read_calibration
 from bacalhaunet.classify.groups import group_of
-from bacalhaunet.deploy.c.emitter import emit_c
+from bacalhaunet.deploy.emitters import write_program
 from bacalhaunet.deploy.integer.program import InputQuantizer
 from bacalhaunet.deploy.networks import integer_program
 from bacalhaunet.outputs import write_text
@@ -32,7 +32,7 @@ def main() -> None:
     target, output = sys.argv[1], Path(sys.argv[2] if len(sys.argv) > 2 else HERE / "out" / "page.html")
     program, calibration = integer_program(target), read_calibration(target)
     with tempfile.TemporaryDirectory() as folder:
-        emit_c(program, folder, name="modulation", vectors=1)
+        write_program(program, folder, name="modulation", vectors=1)
         code = compiled(Path(folder), program.quantizer)
     facts = {
         "network": Path(target).name,

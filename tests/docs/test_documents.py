@@ -18,7 +18,7 @@ from bacalhaunet.models.saved import save_model
 from bacalhaunet.radio.modulations import NAMES
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 RUNNABLE = [ROOT / "README.md", ROOT / "docs" / "getting-started.md", ROOT / "docs" / "reproduce.md"]
 
 

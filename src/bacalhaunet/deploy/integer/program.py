@@ -231,6 +231,11 @@ class MaxPool:
     stride: int
     pad: int
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.source,)
+
 
 Layer: TypeAlias = Conv | MaxPool
 
@@ -332,7 +337,6 @@ def needed_channels(layers: Sequence[Layer], tensors: dict[str, Tensor]) -> dict
     needed = {name: np.zeros(tensor.channels, np.bool_) for name, tensor in tensors.items()}
     needed[layers[-1].output][:] = True
     for layer in reversed(layers):
-        names = layer.sources if isinstance(layer, Conv) else (layer.source,)
-        for position, name in enumerate(names):
+        for position, name in enumerate(layer.sources):
             needed[name] |= read_channels(layer, position, tensors[name].channels, needed[layer.output])
     return needed

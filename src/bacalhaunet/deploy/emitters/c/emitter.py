@@ -1,24 +1,19 @@
-"""Writes a program as C99: the template sources under the model's name, its tables, a self-test and a README.
-
-The README of an emitted model: how to call it, what it needs, what it costs.
-"""
+"""Writes a program as C99: the template sources under the model's name, its tables, a self-test and a README."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.deploy.c.tables import SIGNED_ZERO, LayerTable, ProgramTables, build_tables
+from bacalhaunet.deploy.emitters import Emission
+from bacalhaunet.deploy.emitters.c.tables import SIGNED_ZERO, LayerTable, ProgramTables, build_tables
 from bacalhaunet.deploy.integer.interpreter import integer_logits
 from bacalhaunet.deploy.integer.program import IntArray, Program
 from bacalhaunet.deploy.integer.show import describe
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.outputs import write_text
 
 _CODE_BYTES = 2048
 """Upper bound of the template's code, measured: arm-none-eabi-gcc 12.2, -Os and -O2, Cortex-M4."""
@@ -92,33 +87,22 @@ _WIDTH = 116
 _BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint32_t": 4}
 _POINTERS = ("counts", "channels", "taps", "weights", "start", "multiplier", "upper", "lower", "offset", "offset_low",
              "shift")  # fmt: skip
-_SCALARS = ("kind", "requantizer", "output", "groups", "split", "outputs", "kernel", "stride", "dilation", "pad",
-            "low", "high")  # fmt: skip
+_SCALARS = ("groups", "split", "outputs", "kernel", "stride", "dilation", "pad", "low", "high")
+_TYPES = {
+    **dict.fromkeys(("counts", "channels", "taps"), "model_index"),
+    "weights": "model_weight",
+    **dict.fromkeys(("start", "multiplier", "offset"), "int32_t"),
+    **dict.fromkeys(("upper", "lower", "offset_low"), "int16_t"),
+    "shift": "uint8_t",
+}
+"""C types of a layer's arrays; those that begin with ``model_`` are as narrow as the network allows."""
 
 
-@dataclass(frozen=True)
-class Emission:
-    """What was written.
-
-    Attributes:
-        files: The files, all in one folder.
-        state_bytes: Memory of a running classifier, its logits included.
-        table_bytes: Constant tables.
-    """
-
-    files: tuple[Path, ...]
-    state_bytes: int
-    table_bytes: int
-
-
-def emit_c(
-    program: Program, folder: str | Path, *, name: str = "model", vectors: int = 2, seed: int = 2018
-) -> Emission:
+def emit(program: Program, name: str, vectors: int, seed: int = 2018) -> Emission:
     """Write a program as C.
 
     Args:
         program: What to write.
-        folder: Where to; it is made if absent, files of the same names are replaced.
         name: Prefix of files, functions and macros.
         vectors: Frames of the self-test.
         seed: Of the self-test's frames.
@@ -131,15 +115,13 @@ def emit_c(
         raise ConfigError(f"the name {name!r}", allowed="small letters, digits and _, a letter first")
     tables = build_tables(program)
     types = _types(program, tables)
-    target = Path(folder)
     texts = {f"{name}_sizes.h": _sizes(program, tables, types), f"{name}_tables.h": _tables(program, tables)}
     texts |= {file.replace("model", name): _template(file) for file in _TEMPLATES}
     texts[f"{name}_vectors.h"] = _vectors(program, vectors, seed)
+    files = {file: rename(text, name) for file, text in texts.items()}
     state, constant = state_bytes(program, tables), table_bytes(tables, types)
-    texts["README.md"] = readme(program, tables, name, state, constant)
-    for file, text in texts.items():
-        write_text(target / file, text if file == "README.md" else rename(text, name))
-    return Emission(tuple(target / file for file in texts), state, constant)
+    files["README.md"] = readme(program, tables, name, state, constant)
+    return Emission(files, {"bytes of RAM": state, "bytes of tables": constant})
 
 
 def rename(text: str, name: str) -> str:
@@ -149,13 +131,14 @@ def rename(text: str, name: str) -> str:
 
 
 def _template(file: str) -> str:
-    return (files("bacalhaunet.deploy.c") / "templates" / file).read_text(encoding="utf-8")
+    return (files("bacalhaunet.deploy.emitters.c") / "templates" / file).read_text(encoding="utf-8")
 
 
 def _types(program: Program, tables: ProgramTables) -> dict[str, str]:
     """Choose the narrowest types for places in memory, indices and weights."""
-    indices = [v for layer in tables.layers for kind, v in layer.arrays.values() if kind == "model_index"]
-    weights = [v for layer in tables.layers for kind, v in layer.arrays.values() if kind == "model_weight"]
+    arrays = [(_TYPES[key], values) for layer in tables.layers for key, values in layer.arrays.items()]
+    indices = [values for kind, values in arrays if kind == "model_index"]
+    weights = [values for kind, values in arrays if kind == "model_weight"]
     largest = max((int(v.max(initial=0)) for v in indices), default=0)
     heaviest = max((max(int(v.max(initial=0)), -int(v.min(initial=0)) - 1) for v in weights), default=0)
     return {
@@ -174,7 +157,8 @@ def state_bytes(program: Program, tables: ProgramTables) -> int:
 
 def table_bytes(tables: ProgramTables, types: dict[str, str]) -> int:
     """Return the bytes of all constant arrays, and of the layers' and tensors' descriptions on a 32-bit target."""
-    arrays = sum(v.size * _BYTES[types.get(kind, kind)] for layer in tables.layers for kind, v in layer.arrays.values())
+    widths = {key: _BYTES[types.get(kind, kind)] for key, kind in _TYPES.items()}
+    arrays = sum(values.size * widths[key] for layer in tables.layers for key, values in layer.arrays.items())
     sources = max(len(layer.sources) for layer in tables.layers)
     struct = -(-(6 + 2 * sources + 14) // 4) * 4 + 4 * len(_POINTERS)
     tensor = 12 if types["model_place"] == "uint16_t" else 16
@@ -190,10 +174,8 @@ def _sizes(program: Program, tables: ProgramTables, types: dict[str, str]) -> st
         "TENSORS": len(tables.tensors),
         "LAYERS": len(tables.layers),
         "MAX_SOURCES": max(len(layer.sources) for layer in tables.layers),
-        "MAX_GROUPS": max(int(layer.scalars["groups"]) for layer in tables.layers),
-        "MAX_KERNEL": max(
-            (int(x.scalars["kernel"]) for x in tables.layers if "POOL" not in str(x.scalars["kind"])), default=1
-        ),
+        "MAX_GROUPS": max(layer.scalars["groups"] for layer in tables.layers),
+        "MAX_KERNEL": max((layer.scalars["kernel"] for layer in tables.layers if not layer.kind.pools), default=1),
     }
     lines = ["/* Sizes and types of this network. Generated by bacalhaunet. */", "#ifndef MODEL_SIZES_H"]
     lines += ["#define MODEL_SIZES_H", "", "#include <stdint.h>", ""]
@@ -242,9 +224,9 @@ def _tables(program: Program, tables: ProgramTables) -> str:
     descriptions = []
     for number, layer in enumerate(tables.layers):
         parts.append(f"/* {layer.name} */\n")
-        for key, (kind, values) in layer.arrays.items():
+        for key, values in layer.arrays.items():
             if values.size:
-                parts.append(_array(f"static const {kind} model_l{number}_{key}[{values.size}]", values))
+                parts.append(_array(f"static const {_TYPES[key]} model_l{number}_{key}[{values.size}]", values))
         descriptions.append(_layer(number, layer))
     parts.append("static const model_layer model_layers[MODEL_LAYERS] = {\n" + "".join(descriptions) + "};\n")
     names = ", ".join('"' + label.replace("\\", "\\\\").replace('"', '\\"') + '"' for label in program.labels)
@@ -253,13 +235,14 @@ def _tables(program: Program, tables: ProgramTables) -> str:
 
 
 def _layer(number: int, layer: LayerTable) -> str:
-    fields = [f".{key} = {layer.scalars[key]}" for key in _SCALARS if key in layer.scalars]
+    fields = [f".kind = MODEL_{layer.kind.name}"]
+    fields += [f".requantizer = MODEL_{layer.requantizer.name}"] if layer.requantizer is not None else []
+    fields.append(f".output = {'MODEL_TENSORS' if layer.output is None else layer.output}")
+    fields += [f".{key} = {layer.scalars[key]}" for key in _SCALARS if key in layer.scalars]
     fields.append(f".sources = {len(layer.sources)}")
     fields.append(".source = {" + ", ".join(map(str, layer.sources)) + "}")
     fields.append(".group = {" + ", ".join(map(str, layer.groups)) + "}")
-    fields += [
-        f".{key} = model_l{number}_{key}" for key in _POINTERS if key in layer.arrays and layer.arrays[key][1].size
-    ]
+    fields += [f".{key} = model_l{number}_{key}" for key in _POINTERS if key in layer.arrays and layer.arrays[key].size]
     return "    {" + ", ".join(fields) + "},\n"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bacalhaunet.deploy.c.emitter import emit_c, rename
-from bacalhaunet.deploy.c.tables import build_tables
+from bacalhaunet.deploy.emitters import write_program
+from bacalhaunet.deploy.emitters.c.emitter import rename
+from bacalhaunet.deploy.emitters.c.tables import build_tables
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ class CompiledModel:
 
     def __init__(self, program, folder, compiler, options=("-O1",)):
         self.program, self.tables = program, build_tables(program)
-        emit_c(program, folder, name="net", vectors=1)
+        write_program(program, folder, name="net", vectors=1)
         (folder / "trace.c").write_text(rename((HERE / "trace.c").read_text(), "net"))
         library = folder / f"{compiler}.so"
         run(compiler, *WARNINGS, *options, "-DNET_TRACE", "-shared", "-fPIC", "net.c", "trace.c", "-o", library,

@@ -10,21 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.deploy.c.emitter import emit_c, rename
-from bacalhaunet.deploy.c.tables import build_tables, ring_lengths
+from bacalhaunet.deploy.emitters import write_program
+from bacalhaunet.deploy.emitters.c.emitter import rename
+from bacalhaunet.deploy.emitters.c.tables import build_tables, ring_lengths
 from bacalhaunet.deploy.integer.interpreter import quantize_input
 from bacalhaunet.deploy.integer.interpreter import run as interpret
 from bacalhaunet.deploy.integer.lowering import lower_file, lower_model
 from bacalhaunet.deploy.integer.program import Conv
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
-from tests.deploy.c.compiled import HERE, WARNINGS, CompiledModel, need, run
+from tests.deploy.emitters.c.compiled import HERE, WARNINGS, CompiledModel, need, run
 from tests.deploy.random_networks import GraphWriter, random_frames, random_network
 from tests.deploy.reference_networks import reference_network
 
 QEMU = ["qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]
 SEMIHOSTING = ["-semihosting-config", "enable=on,target=native", "-kernel"]
-BOARD = HERE.parents[2] / "examples" / "microcontroller"
+BOARD = HERE.parents[3] / "examples" / "microcontroller"
 CORTEX_M4 = ["-std=c99", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
 
 
@@ -114,7 +115,7 @@ def test_vgg10_runs_from_the_same_template(tmp_path):
 def test_the_self_test_passes_under_sanitizers(seed):
     need("gcc")
     with tempfile.TemporaryDirectory() as folder:
-        emit_c(lower_model(random_network(seed)), folder, name="net")
+        write_program(lower_model(random_network(seed)), folder, name="net")
         run("gcc", *WARNINGS, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "net.c",
             "net_selftest.c", "-o", "selftest", cwd=folder)  # fmt: skip
         assert "all values equal" in run("./selftest", cwd=folder)
@@ -122,7 +123,7 @@ def test_the_self_test_passes_under_sanitizers(seed):
 
 def test_the_self_test_notices_a_changed_weight(tmp_path):
     need("gcc")
-    emit_c(submitted(), tmp_path, name="net")
+    write_program(submitted(), tmp_path, name="net")
     tables = tmp_path / "net_tables.h"
     text = tables.read_text()
     start = text.index("{", text.index("_l12_weights[")) + 1
@@ -140,12 +141,12 @@ def shipped():
 @pytest.mark.parametrize("program", [submitted, shipped])
 def test_a_cortex_m4_computes_the_same_within_20_kb_of_flash_and_4_kb_of_memory(tmp_path, program):
     need("arm-none-eabi-gcc", "qemu-system-arm")
-    emission = emit_c(program(), tmp_path, name="net")
+    emission = write_program(program(), tmp_path, name="net")
     run("arm-none-eabi-gcc", *CORTEX_M4, *WARNINGS, "-Os", "-c", "net.c", cwd=tmp_path)
     text, data, bss = map(int, run("arm-none-eabi-size", "net.o", cwd=tmp_path).splitlines()[1].split()[:3])
     assert text + data < 20_000
-    assert emission.state_bytes + bss < 4096
-    assert text - emission.table_bytes < 2300  # what the README says of the code, labels included
+    assert emission.figures["bytes of RAM"] + bss < 4096
+    assert text - emission.figures["bytes of tables"] < 2300  # what the README says of the code, labels included
     run("arm-none-eabi-gcc", *CORTEX_M4, "-O2", "--specs=rdimon.specs", "-nostartfiles", "-T", BOARD / "board.ld",
         BOARD / "startup.c", "net.c", "net_selftest.c", "-o", "selftest.elf", cwd=tmp_path)  # fmt: skip
     assert "all values equal" in run(*QEMU, *SEMIHOSTING, "selftest.elf", cwd=tmp_path)
@@ -153,7 +154,7 @@ def test_a_cortex_m4_computes_the_same_within_20_kb_of_flash_and_4_kb_of_memory(
 
 def test_the_instructions_of_a_frame_are_counted_on_a_cortex_m4(tmp_path):
     need("arm-none-eabi-gcc", "qemu-system-arm")
-    emit_c(submitted(), tmp_path, name="net")
+    write_program(submitted(), tmp_path, name="net")
     (tmp_path / "count.c").write_text(rename((HERE / "count.c").read_text(), "net"))
     run("arm-none-eabi-gcc", *CORTEX_M4, "-O2", "--specs=rdimon.specs", "-nostartfiles", "-I.", "-T",
         BOARD / "board.ld", BOARD / "startup.c", "net.c", "count.c", "-o", "count.elf", cwd=tmp_path)  # fmt: skip
@@ -164,7 +165,7 @@ def test_the_instructions_of_a_frame_are_counted_on_a_cortex_m4(tmp_path):
 
 def test_no_floating_point_no_heap_no_library_call_is_left_in_the_object(tmp_path):
     need("arm-none-eabi-gcc")
-    emit_c(submitted(), tmp_path, name="net")
+    write_program(submitted(), tmp_path, name="net")
     run("arm-none-eabi-gcc", *CORTEX_M4, "-O2", "-c", "net.c", cwd=tmp_path)
     undefined = set(re.findall(r" U (\w+)", run("arm-none-eabi-nm", "net.o", cwd=tmp_path)))
     assert undefined <= {"memset", "memcpy"}
@@ -173,12 +174,12 @@ def test_no_floating_point_no_heap_no_library_call_is_left_in_the_object(tmp_pat
 def test_a_state_s_size_is_what_the_readme_says(tmp_path):
     need("gcc")
     program = submitted()
-    emission = emit_c(program, tmp_path, name="net")
+    emission = write_program(program, tmp_path, name="net")
     (tmp_path / "size.c").write_text('#include <stdio.h>\n#include "net.h"\nint main(void)\n'
                                      '{ printf("%u", (unsigned)sizeof(net_state)); return 0; }\n')  # fmt: skip
     run("gcc", "size.c", "-o", "size", cwd=tmp_path)
-    assert int(run("./size", cwd=tmp_path)) == emission.state_bytes
-    assert f"| {emission.state_bytes:,} |" in (tmp_path / "README.md").read_text()
+    assert int(run("./size", cwd=tmp_path)) == emission.figures["bytes of RAM"]
+    assert f"| {emission.figures['bytes of RAM']:,} |" in (tmp_path / "README.md").read_text()
 
 
 def test_rings_are_short_and_the_residual_s_ring_waits_for_the_other_branch():
@@ -193,4 +194,4 @@ def test_rings_are_short_and_the_residual_s_ring_waits_for_the_other_branch():
 @pytest.mark.parametrize("name", ["", "Net", "1net", "net-1", "a" * 60])
 def test_a_name_that_c_does_not_allow_is_refused(tmp_path, name):
     with pytest.raises(ConfigError, match="the name"):
-        emit_c(submitted(), tmp_path, name=name)
+        write_program(submitted(), tmp_path, name=name)

@@ -1,11 +1,12 @@
-"""A program as the tables of the C template: only channels that are read, only taps that are not zero.
+"""A program laid out for streaming: rings between layers, only channels that are read, only taps that are not zero.
 
-How long each ring buffer must be, by playing the schedule of the emitted code for one frame.
+How long each ring must be is found by playing the schedule of the emitted code for one frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,15 +147,42 @@ class TensorTable:
     offset: int
 
 
+class LayerKind(Enum):
+    """How a layer's taps are listed: one channel an output, one position, or both; or a pool."""
+
+    DEPTHWISE = auto()
+    POINTWISE = auto()
+    FULL = auto()
+    POOL = auto()
+    RUNNING_POOL = auto()
+
+    @property
+    def pools(self) -> bool:
+        """Whether it is a pool, without sums."""
+        return self in (LayerKind.POOL, LayerKind.RUNNING_POOL)
+
+
+class Rounding(Enum):
+    """How sums become levels: a product of 32 bits, a long one in two parts, not at all, or by a search."""
+
+    NARROW = auto()
+    LONG = auto()
+    SUM = auto()
+    SEARCH = auto()
+
+
 @dataclass
 class LayerTable:
-    """One layer: scalars by field name of the C struct, and its arrays by field name with their C type."""
+    """One layer: its kinds, its tensors by number (``output`` None: the logits), scalars and arrays by name."""
 
     name: str
-    scalars: dict[str, int | str] = field(default_factory=dict)
-    sources: list[int] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
-    arrays: dict[str, tuple[str, IntArray]] = field(default_factory=dict)
+    kind: LayerKind
+    output: int | None
+    sources: list[int]
+    groups: list[int]
+    scalars: dict[str, int]
+    requantizer: Rounding | None = None
+    arrays: dict[str, IntArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,11 +236,8 @@ def _check_sizes(tensors: list[TensorTable]) -> None:
 
 def _pool(program: Program, layer: MaxPool, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
     source, output = by_name[layer.source], by_name[layer.output]
-    running = is_running_pool(layer, program)
-    table = LayerTable(layer.name, sources=[source], groups=[0])
-    table.scalars = {
-        "kind": "MODEL_RUNNING_POOL" if running else "MODEL_POOL",
-        "output": output,
+    kind = LayerKind.RUNNING_POOL if is_running_pool(layer, program) else LayerKind.POOL
+    scalars = {
         "groups": 1,
         "outputs": len(tensors[output].stored),
         "kernel": layer.kernel,
@@ -221,20 +246,16 @@ def _pool(program: Program, layer: MaxPool, tensors: list[TensorTable], by_name:
         "pad": layer.pad,
     }
     places = np.searchsorted(tensors[source].stored, tensors[output].stored)
-    table.arrays["channels"] = ("model_index", places)
-    return table
+    return LayerTable(layer.name, kind, output, [source], [0], scalars, arrays={"channels": places})
 
 
 def _conv(program: Program, layer: Conv, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
     last = layer.output == program.output
     channels = np.arange(program.classes) if last else tensors[by_name[layer.output]].stored
     sources = [by_name[name] for name in layer.sources]
-    table = LayerTable(layer.name, sources=sources, groups=list(layer.group_of))
-    depthwise = layer.depthwise
-    kind = "MODEL_DEPTHWISE" if depthwise else "MODEL_POINTWISE" if layer.kernel == 1 else "MODEL_FULL"
-    table.scalars = {
-        "kind": kind,
-        "output": "MODEL_TENSORS" if last else by_name[layer.output],
+    flat = LayerKind.POINTWISE if layer.kernel == 1 else LayerKind.FULL
+    kind = LayerKind.DEPTHWISE if layer.depthwise else flat
+    scalars = {
         "groups": layer.accumulators,
         "outputs": len(channels),
         "kernel": layer.kernel,
@@ -242,8 +263,10 @@ def _conv(program: Program, layer: Conv, tensors: list[TensorTable], by_name: di
         "dilation": layer.dilation,
         "pad": layer.pad,
     }
+    output = None if last else by_name[layer.output]
+    table = LayerTable(layer.name, kind, output, sources, list(layer.group_of), scalars)
     weights = [np.where(layer.computed[:, None, None], w, 0)[channels] for w in layer.weights]
-    _taps(table, layer, weights, channels, [tensors[number] for number in sources], kind)
+    _taps(table, layer, weights, channels, [tensors[number] for number in sources])
     _start(table, layer, weights, [tensors[number].zero for number in sources])
     tensor = program.tensors[layer.output]
     constant = np.where(layer.computed, 0, tensor.low)[channels]
@@ -257,7 +280,6 @@ def _taps(
     weights: list[IntArray],
     channels: IntArray,
     sources: list[TensorTable],
-    kind: str,
 ) -> None:
     """List the taps of each output and source: counts, channels, kernel positions, weights."""
     counts: list[int] = []
@@ -270,17 +292,17 @@ def _taps(
             tap, inner = np.nonzero(matrix[row].T)  # by kernel position, then channel
             where = np.searchsorted(source.stored, behind[row][inner])
             counts.append(len(tap))
-            if kind == "MODEL_DEPTHWISE":
+            if table.kind is LayerKind.DEPTHWISE:
                 places.append(int(where[0]) if len(where) else 0)
             else:
                 places.extend(where.tolist())
             taps.extend(tap.tolist())
             values.extend(matrix[row][inner, tap].tolist())
-    table.arrays["counts"] = ("model_index", np.array(counts, np.int64))
-    table.arrays["channels"] = ("model_index", np.array(places, np.int64))
-    if kind != "MODEL_POINTWISE":
-        table.arrays["taps"] = ("model_index", np.array(taps, np.int64))
-    table.arrays["weights"] = ("model_weight", np.array(values, np.int64))
+    table.arrays["counts"] = np.array(counts, np.int64)
+    table.arrays["channels"] = np.array(places, np.int64)
+    if table.kind is not LayerKind.POINTWISE:
+        table.arrays["taps"] = np.array(taps, np.int64)
+    table.arrays["weights"] = np.array(values, np.int64)
 
 
 def _start(table: LayerTable, layer: Conv, weights: list[IntArray], zeros: list[int]) -> None:
@@ -298,7 +320,7 @@ def _start(table: LayerTable, layer: Conv, weights: list[IntArray], zeros: list[
             action="train this layer with fewer bits, or split it",
         )
     if start.any():
-        table.arrays["start"] = ("int32_t", start.reshape(-1))
+        table.arrays["start"] = start.reshape(-1)
 
 
 def _requantizer(
@@ -312,10 +334,10 @@ def _requantizer(
         linear = form.linear
         if np.all(linear.narrow[channels] | still):
             multiplier, offset = linear.multiplier[channels], linear.offset[channels]
-            table.scalars["requantizer"] = "MODEL_NARROW"
-            table.arrays["multiplier"] = ("int32_t", np.where(still, 0, multiplier))
-            table.arrays["offset"] = ("int32_t", np.where(still, constant, offset))
-            table.arrays["shift"] = ("uint8_t", np.where(still, 0, linear.shift[channels]))
+            table.requantizer = Rounding.NARROW
+            table.arrays["multiplier"] = np.where(still, 0, multiplier)
+            table.arrays["offset"] = np.where(still, constant, offset)
+            table.arrays["shift"] = np.where(still, 0, linear.shift[channels])
         elif np.all(linear.exact[channels] | still):
             worst = _worst(layer)
             low = low_bits(worst)
@@ -339,8 +361,8 @@ def _wide(
     table.scalars["low"] = form.low if form.low is not None else 0
     table.scalars["high"] = form.high if form.high is not None else 0
     if form.shift == 0 and np.all(form.multiplier == 1):
-        table.scalars["requantizer"] = "MODEL_SUM"
-        table.arrays["offset"] = ("int32_t", np.where(still, constant, form.offset[channels]))
+        table.requantizer = Rounding.SUM
+        table.arrays["offset"] = np.where(still, constant, form.offset[channels])
         return
     shift = np.full(len(channels), form.shift)
     _long(table, form.multiplier[:, channels], form.offset[channels], shift, low_bits(_worst(layer)), still, constant)
@@ -360,12 +382,12 @@ def _long(
     offset = np.where(still, constant << low, offset)
     lower = ((multiplier + (1 << (low - 1))) & ((1 << low) - 1)) - (1 << (low - 1))
     upper = (multiplier - lower) >> low
-    table.scalars["requantizer"], table.scalars["split"] = "MODEL_LONG", low
-    table.arrays["upper"] = ("int16_t", upper.reshape(-1))
-    table.arrays["lower"] = ("int16_t", lower.reshape(-1))
-    table.arrays["offset"] = ("int32_t", offset >> low)
-    table.arrays["offset_low"] = ("int16_t", offset & ((1 << low) - 1))
-    table.arrays["shift"] = ("uint8_t", shift - low)
+    table.requantizer, table.scalars["split"] = Rounding.LONG, low
+    table.arrays["upper"] = upper.reshape(-1)
+    table.arrays["lower"] = lower.reshape(-1)
+    table.arrays["offset"] = offset >> low
+    table.arrays["offset_low"] = offset & ((1 << low) - 1)
+    table.arrays["shift"] = shift - low
 
 
 def _search(
@@ -374,5 +396,5 @@ def _search(
     """Write the thresholds themselves; a channel that never changes has them all below or above every sum."""
     rank = np.arange(form.values.shape[1])[None] < (constant - form.base)[:, None]
     fixed = np.where(rank, -_INT32, _INT32)
-    table.scalars["requantizer"] = "MODEL_SEARCH"
-    table.arrays["multiplier"] = ("int32_t", np.where(still[:, None], fixed, form.values[channels]).reshape(-1))
+    table.requantizer = Rounding.SEARCH
+    table.arrays["multiplier"] = np.where(still[:, None], fixed, form.values[channels]).reshape(-1)
