@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import sigmf
 
-from bacalhaunet.data.batches import FileBatches
+from bacalhaunet.data.batches import FrameBatches
 from bacalhaunet.data.check import check_file
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.data.radioml_writer import RadioMLWriter
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import open_recording
@@ -49,8 +49,7 @@ def make_file(path, frames_per_cell=32):
 
 
 def bench_batches(path):
-    file = RadioMLFile(path)
-    batches = FileBatches(file, np.arange(len(file)), BATCH, seed=1)
+    batches = FrameBatches(RadioML(path).part("all"), BATCH, seed=1)
     rival = h5py.File(path, "r")
 
     def by_h5py():

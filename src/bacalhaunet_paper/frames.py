@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from bacalhaunet.data.batches import Batch, GeneratedBatches, read_batch
+from bacalhaunet.data.dataset import Frames as DatasetFrames
 from bacalhaunet.data.dataset import Indices, Part
+from bacalhaunet.data.generated import TEST_SEED, VALIDATION_SEED
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.radio.profiles import make_source
 from bacalhaunet.training.config import DataConfig, TrainConfig
-from bacalhaunet.training.run_data import TEST_SEED, VALIDATION_SEED, TrainingData, training_data
+from bacalhaunet.training.run_data import TrainingData, training_data
 from bacalhaunet_paper.budgets import Setting
 
 BATCH = 2048
@@ -41,6 +44,12 @@ class Frames:
     def file(self) -> RadioMLFile | None:
         """The file, if there is one."""
         return None if self.setting.data is None else RadioMLFile(self.setting.data)
+
+    @cached_property
+    def whole(self) -> DatasetFrames:
+        """All frames of the file, by number."""
+        assert self.setting.data is not None
+        return RadioML(self.setting.data).part("all")
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -94,7 +103,7 @@ class Frames:
         if self.file is not None:
             train = radioml_split(self.file.layout).train
             chosen = self.file.layout.select(train, labels=[label], snr_min_db=snr_db, snr_max_db=snr_db)[:count]
-            return read_batch(self.file, chosen).frames
+            return read_batch(self.whole, chosen).frames
         batches = GeneratedBatches(make_source("twin"), count, seed=self.setting.seed, labels=[label], snrs_db=[snr_db])
         return batches.batch(0).frames
 
@@ -102,7 +111,7 @@ class Frames:
         if self.file is not None:
             chosen = self._of_each_cell(part, per_cell)
             starts = range(0, len(chosen), BATCH)
-            return [partial(read_batch, self.file, chosen[start : start + BATCH]) for start in starts]
+            return [partial(read_batch, self.whole, chosen[start : start + BATCH]) for start in starts]
         total = len(NAMES) * len(SNRS_DB) * per_cell
         batches = GeneratedBatches(make_source("twin", device=_device()), min(BATCH, total), seed=seed)
         numbers = range(-(-total // batches.batch_size))

@@ -218,7 +218,7 @@ class Jobs:
             data.validation,
             config,
             folder,
-            classes=data.classes,
+            classes=len(data.classes),
             title=job.label,
             loss=loss,
             callbacks=callbacks,

@@ -15,6 +15,7 @@ from bacalhaunet.classify.engines import Engine, open_engine
 from bacalhaunet.classify.evaluation import predict
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.cost.report import FLOAT_BITS, CostReport
+from bacalhaunet.data.generated import VALIDATION_SEED
 from bacalhaunet.deploy.export import export_network
 from bacalhaunet.errors import ConfigError, ParityError
 from bacalhaunet.models.catalog import CATALOG
@@ -25,7 +26,6 @@ from bacalhaunet.report.merged import confused, high_snr_part
 from bacalhaunet.report.recipe import PROFILES, recipe_of
 from bacalhaunet.training.history import Stage, history_of, saved_model_of, seen_from
 from bacalhaunet.training.run import MODEL_FILE
-from bacalhaunet.training.run_data import VALIDATION_SEED
 from bacalhaunet_paper.shipping_calibration import fitted
 from bacalhaunet_paper.shipping_card import (
     FORMAT,

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.evaluation import Evaluation, class_map, predict
 from bacalhaunet.data.batches import Batch, GeneratedBatches
+from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.prefetch import prefetch
 from bacalhaunet.radio.modulations import SNRS_DB
 from bacalhaunet.radio.profiles import make_source
 from bacalhaunet.resume import once
 from bacalhaunet.training.curve import duration
-from bacalhaunet.training.run_data import TEST_SEED
 
 PER_CELL = 410
 """Frames of each modulation at each SNR in the test split, as in RadioML 2018.01A's: 255,840 in all."""

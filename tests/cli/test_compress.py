@@ -23,7 +23,7 @@ def network(tmp_path):
     spec = separable_network((5, 5), (4, 4), (4, 4)).quantized(4, 4)
     torch.manual_seed(1)
     path = tmp_path / "network.safetensors"
-    save_model(path, build_network(spec), spec=spec, labels=NAMES)
+    save_model(path, build_network(spec), spec=spec, classes=NAMES)
     return path
 
 

@@ -121,7 +121,7 @@ def test_the_commands_of_best_have_the_optimizer_the_data_and_the_pruning_of_the
     found = commands(Result(1, 0.5, 0.4 * dense, spec, 0.02), SET, tmp_path / "my nets" / "best.yaml")
     for command in found:
         assert command[command.index("--optimizer.kind") + 1] == "muon"
-        assert command[command.index("--data.file") + 1] == "gold.hdf5"
+        assert command[command.index("--data") + 1] == "gold.hdf5"
         assert "--data.frames_per_epoch" not in command
         assert "--optimizer.learning_rate" not in command  # as usual
     assert [command[1] for command in found] == ["train", "prune"]

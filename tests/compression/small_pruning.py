@@ -12,6 +12,7 @@ import torch
 from bacalhaunet.compression.score_pruning import ScorePruningConfig, prune_to_score
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
+from bacalhaunet.radio.class_set import ClassSet
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.run_data import TrainingData
 from tests.training.shared_run import BATCH, CLASSES, batches
@@ -34,8 +35,8 @@ class KilledAt:
 
 
 def data(kill_at=None, per_epoch=10):
-    names = tuple("abcdefgh"[:CLASSES])
-    return TrainingData(KilledAt(kill_at), per_epoch, [batches(7).batch(0)], names, "tones")
+    classes = ClassSet(tuple("abcdefgh"[:CLASSES]))
+    return TrainingData(KilledAt(kill_at), per_epoch, [batches(7).batch(0)], classes, "tones")
 
 
 def start(spec=SPEC):

@@ -5,11 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
-from bacalhaunet.data.batches import BatchStream, FileBatches, GeneratedBatches, RadioMLDataset, read_batch
-from bacalhaunet.data.layout import radioml_split
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.batches import BatchStream, FrameBatches, GeneratedBatches, read_batch
+from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import SNRS_DB
 from tests.data.radioml_files import write
@@ -25,7 +23,7 @@ class NamedFrames:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    return RadioMLFile(write(tmp_path_factory.mktemp("data") / "data.hdf5", 20, (0, 3, 5), (-10, -6, 0, 8)))
+    return RadioML(write(tmp_path_factory.mktemp("data") / "data.hdf5", 20, (0, 3, 5), (-10, -6, 0, 8))).part("all")
 
 
 @pytest.mark.parametrize("together", [1, 3])
@@ -72,7 +70,7 @@ def test_a_generated_batch_carries_what_its_frames_are():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_come_in_the_same_order_from_any_number_of_workers(file, workers):
     generated = GeneratedBatches(NamedFrames(), 32, seed=2)
-    stored = FileBatches(file, np.arange(len(file)), 50, seed=2)
+    stored = FrameBatches(file, 50, seed=2)
     for source in (generated, stored):
         expected = [source.batch(number) for number in range(4, 11)]
         loaded = list(BatchStream(source, 11, start=4).loader(workers))
@@ -82,7 +80,7 @@ def test_batches_come_in_the_same_order_from_any_number_of_workers(file, workers
 
 
 def test_an_epoch_of_a_file_gives_each_frame_once_in_a_new_order(file):
-    batches = FileBatches(file, np.arange(len(file)), 60, seed=1)
+    batches = FrameBatches(file, 60, seed=1)
     assert batches.batches_per_epoch == 4
     epochs = [np.concatenate([batches.contents(4 * epoch + number) for number in range(4)]) for epoch in range(2)]
     assert all(np.array_equal(np.sort(epoch), np.arange(240)) for epoch in epochs)
@@ -90,13 +88,13 @@ def test_an_epoch_of_a_file_gives_each_frame_once_in_a_new_order(file):
 
 
 def test_frames_of_a_file_come_with_their_own_labels(file):
-    batch = FileBatches(file, np.arange(len(file)), 240, seed=1).batch(0)
+    batch = FrameBatches(file, 240, seed=1).batch(0)
     assert torch.equal(batch.frames[:, 0, 0], batch.labels.float())
     assert torch.equal(batch.frames[:, 1, 0], batch.snrs_db)
 
 
 def test_frames_of_a_file_tell_their_numbers_and_a_part_keeps_them(file):
-    batch = FileBatches(file, np.arange(len(file)), 240, seed=1).batch(0)
+    batch = FrameBatches(file, 240, seed=1).batch(0)
     again = read_batch(file, batch.rows.numpy())
     assert torch.equal(again.frames, batch.frames)
     part = batch.part(slice(3, 7))
@@ -104,28 +102,10 @@ def test_frames_of_a_file_tell_their_numbers_and_a_part_keeps_them(file):
     assert torch.equal(part.frames, batch.frames[3:7])
 
 
-def test_a_dataset_holds_the_part_and_the_cells_asked_for(file):
-    data = RadioMLDataset(file, "train", snr_min_db=-6, labels=(0, 5))
-    split = radioml_split(file.layout)
-    assert set(data.indices) < set(split.train)
-    assert len(data) == 2 * 3 * 17
-    batch = data.__getitems__(range(len(data)))
-    assert set(batch.labels.tolist()) == {0, 5}
-    assert set(batch.snrs_db.tolist()) == {-6, 0, 8}
-    assert torch.equal(data[4].frames, batch.frames[4])
-
-
-def test_a_shuffling_loader_with_workers_gives_every_frame_once(file):
-    data = RadioMLDataset(str(file.path), "all")
-    loader = DataLoader(data, batch_size=64, shuffle=True, num_workers=2, collate_fn=data.collate)
-    rows = [(*frame[:, 0].tolist(), frame[0, 1].item()) for batch in loader for frame in batch.frames]
-    assert len(rows) == len(set(rows)) == 240
-
-
 def test_batches_that_cannot_be_are_refused(file):
     for size in (0, 241):
         with pytest.raises(ConfigError, match="frames from 240 frames"):
-            FileBatches(file, np.arange(240), size, seed=1)
+            FrameBatches(file, size, seed=1)
     with pytest.raises(ConfigError, match="0 classes"):
         GeneratedBatches(NamedFrames(), 10, seed=1, labels=())
 

@@ -50,7 +50,7 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
         assert main(["export", "bacalhaunet", "--bits", "6", "-o", "network.onnx"]) == 0
     if any("runs/six-bits" in block for block in blocks):
         spec = find_spec("first-experiment").quantized(6, 6, sum_bits=6)
-        save_model("runs/six-bits/model.safetensors", build_network(spec), spec, labels=NAMES)
+        save_model("runs/six-bits/model.safetensors", build_network(spec), spec, classes=NAMES)
     exec("\n".join(blocks), {})
 
 

@@ -24,7 +24,7 @@ def saved(tmp_path):
     with torch.no_grad():
         network.blocks[0].pointwise.weight[:5] = 0
     path = tmp_path / "model.safetensors"
-    save_model(path, network, spec=SPEC, labels=NAMES, metrics={"accuracy": 0.5, "frames": 100})
+    save_model(path, network, spec=SPEC, classes=NAMES, metrics={"accuracy": 0.5, "frames": 100})
     return path, network
 
 
@@ -45,7 +45,7 @@ def test_loading_and_saving_leave_the_random_generator_alone(saved):
     expected = torch.rand(3)
     torch.manual_seed(1)
     load_model(path)
-    save_model(path, network, spec=SPEC, labels=NAMES)
+    save_model(path, network, spec=SPEC, classes=NAMES)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -126,9 +126,9 @@ def test_a_failed_save_leaves_the_old_file(saved):
     path, network = saved
     before = path.read_bytes()
     with pytest.raises(ModelFileError, match="2 labels for 24"):
-        save_model(path, network, spec=SPEC, labels=("a", "b"))
+        save_model(path, network, spec=SPEC, classes=("a", "b"))
     with pytest.raises(ModelFileError):
-        save_model(path, network, spec=find_spec("prototype"), labels=NAMES)
+        save_model(path, network, spec=find_spec("prototype"), classes=NAMES)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -143,6 +143,6 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     network = build_network(spec)
     files = [tmp_path / f"{number}.safetensors" for number in range(5)]
     for path in files:
-        save_model(path, network, spec, labels=NAMES, metrics={"accuracy": 0.5, "frames": 3})
+        save_model(path, network, spec, classes=NAMES, metrics={"accuracy": 0.5, "frames": 3})
     assert len({path.read_bytes() for path in files}) == 1
     assert load_model(files[0]).metrics == {"accuracy": 0.5, "frames": 3}

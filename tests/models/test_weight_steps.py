@@ -103,7 +103,7 @@ def test_they_are_saved_and_loaded_and_stay_the_optimizers_parameters(tmp_path):
     reaches = {name: module for name, module in network.named_modules() if hasattr(module, "quantized_weight")}
     before = made(LEARNED)
     assert any(not torch.equal(p, thresholds(before)[n]) for n, p in thresholds(network).items())
-    save_model(tmp_path / "m.safetensors", network, spec=LEARNED, labels="abcd")
+    save_model(tmp_path / "m.safetensors", network, spec=LEARNED, classes="abcd")
     loaded = load_model(tmp_path / "m.safetensors")
     assert loaded.spec == LEARNED
     for name, module in reaches.items():

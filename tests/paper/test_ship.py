@@ -11,6 +11,7 @@ from bacalhaunet.classify.calibration import read_calibration
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models import shipped_networks
 from bacalhaunet.models.catalog import find_spec
@@ -19,7 +20,6 @@ from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.shipped_networks import find_shipped
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.radio.modulations import NAMES
-from bacalhaunet.training.run_data import TEST_SEED
 from bacalhaunet_paper import shipping_measurement as measurement
 from bacalhaunet_paper.shipping import Amounts, ship
 from bacalhaunet_paper.shipping_card import digest

@@ -2,9 +2,9 @@ import h5py
 import pytest
 
 from bacalhaunet.cli.main import main
+from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ConfigError, DatasetError
 from bacalhaunet.report.recipe import command, described, in_words, write_recipe
-from bacalhaunet.training.run_data import TEST_SEED
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_a_student_that_answers_as_the_teacher_has_no_divergence():
 @pytest.fixture
 def saved_teacher(tmp_path):
     path = tmp_path / "teacher.safetensors"
-    save_model(path, made(1), spec=SPEC, labels=[str(n) for n in range(CLASSES)])
+    save_model(path, made(1), spec=SPEC, classes=[str(n) for n in range(CLASSES)])
     return path
 
 

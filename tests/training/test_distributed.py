@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bacalhaunet.data.batches import Batch, FileBatches
+from bacalhaunet.data.batches import Batch, FrameBatches
 from bacalhaunet.data.generate import Generation, generate_file
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.distributed import Share, ShareOfBatches
 
@@ -80,10 +80,9 @@ def test_the_shares_of_generated_batches_are_together_the_whole_batch():
 def test_the_shares_of_a_file_s_batches_are_together_the_whole_batch(tmp_path):
     path = tmp_path / "small.hdf5"
     generate_file(path, Generation(1, 1))
-    with RadioMLFile(path) as file:
-        source = FileBatches(file, torch.arange(100).numpy(), 24, seed=2)
-        shares = [ShareOfBatches(source, 24, Share(rank, 2, 2)).batch(5) for rank in range(2)]
-        expected = source.batch(5)
+    source = FrameBatches(RadioML(path).part("all").take(slice(100)), 24, seed=2)
+    shares = [ShareOfBatches(source, 24, Share(rank, 2, 2)).batch(5) for rank in range(2)]
+    expected = source.batch(5)
     for given, parts in zip(expected, zip(*shares, strict=True), strict=True):
         assert torch.equal(torch.cat(parts), given)
 

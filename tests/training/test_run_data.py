@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.catalog import find_spec
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+from bacalhaunet.radio.modulations import RADIOML, SNRS_DB
 from bacalhaunet.training.config import DataConfig, TrainConfig
 from bacalhaunet.training.run import start_network
 from bacalhaunet.training.run_data import training_data
@@ -54,7 +54,7 @@ def test_validation_takes_as_many_of_each_cell_as_asked(file):
 
 def test_a_file_without_validation_frames_is_refused(tmp_path):
     two = write(tmp_path / "two.hdf5", count=2, labels=(3, 4))
-    with pytest.raises(ConfigError, match="has 2 frames of each modulation"):
+    with pytest.raises(ConfigError, match="has 104 frames and none of them for validation"):
         data_of(two)
 
 
@@ -71,5 +71,5 @@ def test_validation_asks_for_no_more_than_there_is(file):
 
 def test_a_file_of_some_classes_keeps_their_numbers_among_all(file):
     data = data_of(file)
-    assert data.names == NAMES
+    assert data.classes == RADIOML
     assert set(data.source.batch(0).labels.tolist()) == {3, 4}

@@ -78,7 +78,7 @@ def test_the_kept_answers_are_the_teachers(file, teacher):
 
 def test_each_frame_is_asked_once_however_often_a_run_is_interrupted(file, teacher):
     source, network = batches_of(file), counted(teacher)
-    total = len(source.indices)
+    total = len(source.frames)
     assert total > BLOCK
 
     class Killed(BaseException):
@@ -89,11 +89,11 @@ def test_each_frame_is_asked_once_however_often_a_run_is_interrupted(file, teach
             raise Killed
         return original(*_)
 
-    original = source.file.read
-    source.file.read = give_up
+    original = source.frames.store.read
+    source.frames.store.read = give_up
     with pytest.raises(Killed):
         KeptAnswers(network, source).ask()
-    source.file.read = original
+    source.frames.store.read = original
     assert network.network.asked == BLOCK
     KeptAnswers(network, source).ask()
     KeptAnswers(network, source).ask()
@@ -127,17 +127,17 @@ def test_the_loss_is_the_same_with_kept_answers(file, teacher):
 
 def test_a_run_that_sees_only_part_of_the_file_asks_as_it_goes(file, teacher, own_cache):
     source = batches_of(file)
-    asked = configured_loss(DistillationConfig(str(teacher)), 24, source, len(source.indices) - 1)
+    asked = configured_loss(DistillationConfig(str(teacher)), 24, source, len(source.frames) - 1)
     assert asked.kept is None
     assert not own_cache.exists()
-    assert configured_loss(DistillationConfig(str(teacher)), 24, source, len(source.indices)).kept is not None
+    assert configured_loss(DistillationConfig(str(teacher)), 24, source, len(source.frames)).kept is not None
 
 
 def test_a_training_with_a_teacher_leaves_and_uses_its_answers(file, teacher, tmp_path, own_cache):
     spec = tmp_path / "student.yaml"
     spec.write_text(SPEC.to_yaml())
     run = config(file, network=str(spec), distillation=DistillationConfig(str(teacher)))
-    frames = len(batches_of(file).indices)
+    frames = len(batches_of(file).frames)
     run = replace(run, epochs=2)  # an epoch leaves the last frames out
     train(run, tmp_path / "first")
     [path] = own_cache.iterdir()

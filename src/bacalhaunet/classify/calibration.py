@@ -174,7 +174,7 @@ def write_calibration(target: Path, calibration: Calibration, output: Path) -> N
         from bacalhaunet.models.saved import load_model, save_model
 
         saved = load_model(target)
-        save_model(output, saved.network, saved.spec, saved.labels, {**saved.metrics, KEY: calibration.to_dict()})
+        save_model(output, saved.network, saved.spec, saved.classes, {**saved.metrics, KEY: calibration.to_dict()})
         return
     content = with_entry(target.read_bytes(), KEY, json.dumps(calibration.to_dict()))
     with whole_file(output) as partial:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.compress_picture import draw_path
+from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress
@@ -34,6 +35,7 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument("--target-score", type=float | None, default=None, help="score to reach")
     parser.add_argument("--min-accuracy", type=float | None, default=None, help="validation accuracy to keep, 0 to 1")
     parser.add_class_arguments(CompressConfig, as_group=False, skip=set(_OWN))
+    name_data(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 
 

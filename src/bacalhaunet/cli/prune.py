@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.cli.train import instantiate
 from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, Unit, prune
 from bacalhaunet.errors import ConfigError
@@ -30,6 +31,7 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_class_arguments(TrainConfig, as_group=False)
+    name_data(parser)
     steps = [f"{step.weight_decay:g}:{step.min_abs_weight:g}" for step in REPORT_STEPS]
     parser.add_argument(
         "--steps",

@@ -73,5 +73,5 @@ def _options(settings: Mapping[str, Any]) -> list[str]:
     for group in ("optimizer", "data"):
         for name, value in settings.get(group, {}).items():
             if name not in _OF_A_TRIAL and value != usual[group][name]:
-                options += [f"--{group}.{name}", str(value)]
+                options += ["--data" if name == "file" else f"--{group}.{name}", str(value)]
     return options

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.search.settings import SearchConfig
 from bacalhaunet.search.study import study_place
 from bacalhaunet.search.worker import work
@@ -26,6 +27,7 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_class_arguments(SearchConfig, as_group=False)
+    name_data(parser)
     parser.add_argument("--storage", type=str, help="URL of a PostgreSQL database (default: a SQLite file in --output)")
     parser.add_argument("--study", type=str, help="name of the study (default: the name of --output)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the search")

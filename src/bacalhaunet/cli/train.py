@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.run import train
 
@@ -16,7 +17,7 @@ example: BacalhauNet at 6 bits, residual sums quantized, an hour or so on two co
 the same from a file, one setting changed
   bacalhaunet train --config runs/six-bits/config.yaml --seed 2 --output runs/six-bits-2
 on the real data set
-  bacalhaunet train --data.file GOLD_XYZ_OSC.0001_1024.hdf5 --output runs/real
+  bacalhaunet train --data GOLD_XYZ_OSC.0001_1024.hdf5 --output runs/real
 Killed or interrupted, the same command goes on where it stopped."""
 
 
@@ -25,6 +26,7 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_class_arguments(TrainConfig, as_group=False)
+    name_data(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 
 

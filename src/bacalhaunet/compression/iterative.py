@@ -88,7 +88,7 @@ def prune_step(
         data.validation,
         config.with_weight_decay(step.weight_decay),
         folder,
-        classes=data.classes,
+        classes=len(data.classes),
         title=title,
         callbacks=[KeepZeros(masks)],
     )
@@ -192,7 +192,7 @@ def _save(
         **asdict(step),
         "density": density(network),
     }
-    save_model(folder / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)
+    save_model(folder / MODEL_FILE, network, spec=spec, classes=data.classes, metrics=metrics)
 
 
 def _own_settings(

@@ -173,7 +173,7 @@ class Steps:
             "score": cost.score,
             **history_metrics(stages),
         }
-        save_model(folder / MODEL_FILE, begun.network, spec=begun.spec, labels=self._first.names, metrics=metrics)
+        save_model(folder / MODEL_FILE, begun.network, spec=begun.spec, classes=self._first.classes, metrics=metrics)
         say(f"{title}: validation accuracy {100 * accuracy:.2f} %, score {cost.score:.5f}")
         return step
 
@@ -217,7 +217,7 @@ def compress(config: CompressConfig, folder: Path, *, data: TrainingData | None 
             _to_accuracy(steps, config.min_accuracy or 0.0)
         _statistics(steps)
         saved, asked = steps.here(), {"target_score": config.target_score, "min_accuracy": config.min_accuracy}
-        save_model(folder / MODEL_FILE, saved.network, saved.spec, saved.labels, saved.metrics)
+        save_model(folder / MODEL_FILE, saved.network, saved.spec, saved.classes, saved.metrics)
         write_path(folder / PATH_FILE, steps.done, asked)
         return steps.done
 
@@ -353,7 +353,7 @@ def _fine_tune(begun: Begun, data: TrainingData, settings: TrainConfig, folder: 
         data.validation,
         settings,
         folder,
-        classes=data.classes,
+        classes=len(data.classes),
         title=folder.name,
         callbacks=callbacks,
     )

@@ -255,7 +255,7 @@ def prune_to_score(
         data.validation,
         config,
         folder,
-        classes=data.classes,
+        classes=len(data.classes),
         title=title,
         callbacks=[ScorePruning(spec, target, pruning)],
         keep_from_epoch=max(1, -(-freeze // len(batches))),

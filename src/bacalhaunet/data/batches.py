@@ -1,27 +1,23 @@
-"""Training batches as a pure function of (seed, batch number), from a file or from a generator of frames.
+"""Training batches as a pure function of (seed, batch number), from a data set or from a generator of frames.
 
 A run that stops after batch `k`, for whatever reason, goes on exactly by asking for batch `k + 1`: there is no other
 state. How many workers make batches, or how far ahead, changes nothing.
-
-Data sets for ``torch.utils.data.DataLoader``: frames of a file, and batches made or read ahead by workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from bacalhaunet.data.dataset import Indices, Part
-from bacalhaunet.data.layout import radioml_split
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.dataset import Frames, Indices
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB
+from bacalhaunet.radio.modulations import RADIOML, SNRS_DB
 from bacalhaunet.radio.profiles import FrameSource
 
 
@@ -31,8 +27,8 @@ class Batch(NamedTuple):
     Attributes:
         frames: float32 (batch, 2, length), I then Q.
         labels: int64 (batch,), class numbers.
-        snrs_db: float32 (batch,), SNR labels in dB.
-        rows: int64 (batch,), numbers of the frames in their file; None for frames of no file.
+        snrs_db: float32 (batch,), SNR labels in dB; NaN where nothing is known of them.
+        rows: int64 (batch,), numbers of the frames in their data set; None for frames that are made.
     """
 
     frames: Tensor
@@ -78,7 +74,7 @@ class GeneratedBatches:
         batch_size: int,
         *,
         seed: int,
-        labels: Sequence[int] = range(len(NAMES)),
+        labels: Sequence[int] = range(len(RADIOML)),
         snrs_db: Sequence[int] = SNRS_DB,
         together: int = 1,
     ) -> None:
@@ -133,12 +129,11 @@ class GeneratedBatches:
         return self._labels[chosen], self._snrs[chosen], np.arange(first, last, dtype=np.int64) // cells
 
 
-class FileBatches:
-    """Batches of a file's frames, in a new order every epoch that depends on (seed, epoch) only.
+class FrameBatches:
+    """Batches of a data set's frames, in a new order every epoch that depends on (seed, epoch) only.
 
     Args:
-        file: The file; worker processes may be given the object.
-        indices: Frame numbers to draw, for example ``file.layout.select(split.train, snr_min_db=-6)``.
+        frames: What to draw from, for example ``data.train.select(snr_min_db=-6)``.
         batch_size: Frames of a batch. The frames left over at the end of an epoch wait for another epoch.
         seed: Names the order.
 
@@ -149,37 +144,37 @@ class FileBatches:
         ConfigError: If there are fewer frames than a batch holds.
     """
 
-    def __init__(self, file: RadioMLFile, indices: Indices, batch_size: int, *, seed: int) -> None:
-        if not 1 <= batch_size <= len(indices):
+    def __init__(self, frames: Frames, batch_size: int, *, seed: int) -> None:
+        if not 1 <= batch_size <= len(frames):
             raise ConfigError(
-                f"batches of {batch_size} frames from {len(indices)} frames",
-                where=str(file.path),
+                f"batches of {batch_size} frames from {len(frames)} frames",
+                where=frames.name,
                 allowed="1 frame or more, and no more than there are",
                 action="make the batch smaller, or widen the choice of SNRs and classes",
             )
-        self.file, self.indices, self.batch_size, self.seed = file, np.asarray(indices), batch_size, seed
-        self.batches_per_epoch = len(indices) // batch_size
-        self._order: tuple[int, Indices] = (-1, self.indices)
+        self.frames, self.batch_size, self.seed = frames, batch_size, seed
+        self.batches_per_epoch = len(frames) // batch_size
+        self._order: tuple[int, Indices] = (-1, np.arange(0))
 
     def batch(self, number: int) -> Batch:
         """Return batch ``number``, counted from 0 over all epochs."""
-        return read_batch(self.file, self.contents(number))
+        return read_batch(self.frames, self.contents(number))
 
     def contents(self, number: int) -> Indices:
-        """Return the frame numbers of a batch, int64 (batch,)."""
+        """Return which of the frames a batch holds, int64 (batch,)."""
         epoch, place = divmod(number, self.batches_per_epoch)
         held, order = self._order
         if held != epoch:
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.frames))
             self._order = (epoch, order)
         return order[place * self.batch_size : (place + 1) * self.batch_size]
 
 
-def read_batch(file: RadioMLFile, indices: Indices) -> Batch:
-    """Read frames of a file as tensors."""
-    frames, labels, snrs_db = file.read(indices)
-    rows = torch.from_numpy(np.asarray(indices, dtype=np.int64))
-    return Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.from_numpy(snrs_db), rows)
+def read_batch(frames: Frames, numbers: Indices | slice) -> Batch:
+    """Read some of the frames as tensors; where no SNR is known it is NaN."""
+    batch, rows = frames.batch(numbers), torch.from_numpy(frames.rows[numbers])
+    known = torch.full((len(rows),), torch.nan) if batch.snr_db is None else torch.from_numpy(batch.snr_db)
+    return Batch(torch.from_numpy(batch.frames), torch.from_numpy(batch.labels), known, rows)
 
 
 class BatchSource(Protocol):
@@ -190,57 +185,6 @@ class BatchSource(Protocol):
         ...
 
 
-class RadioMLDataset(Dataset[Batch]):
-    """Frames of a part of a file, by position; a whole batch is fetched by one sorted read.
-
-    Use it with its own ``collate``, since ``__getitems__`` gives a batch already::
-
-        DataLoader(data, batch_size=1024, shuffle=True, num_workers=2, collate_fn=data.collate)
-
-    Args:
-        file: The file, or its path.
-        part: Part of the prescribed split.
-        snr_min_db: Lowest SNR label; -6 for training in the BacalhauNet report.
-        snr_max_db: Highest SNR label.
-        labels: Class numbers; None for all.
-
-    Attributes:
-        indices: Frame numbers in the file, int64, in the order of the split.
-    """
-
-    def __init__(
-        self,
-        file: RadioMLFile | str,
-        part: Part = "train",
-        *,
-        snr_min_db: float | None = None,
-        snr_max_db: float | None = None,
-        labels: Collection[int] | None = None,
-    ) -> None:
-        self.file = file if isinstance(file, RadioMLFile) else RadioMLFile(file)
-        layout = self.file.layout
-        chosen = radioml_split(layout).part(part)
-        self.indices: Indices = layout.select(chosen, snr_min_db=snr_min_db, snr_max_db=snr_max_db, labels=labels)
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Batch:
-        """Return one frame (2, 1024) with its label and SNR."""
-        batch = read_batch(self.file, self.indices[[position]])
-        return Batch(batch.frames[0], batch.labels[0], batch.snrs_db[0])
-
-    def __getitems__(self, positions: Sequence[int]) -> Batch:
-        """Return the frames at ``positions`` as one batch."""
-        return read_batch(self.file, self.indices[np.asarray(positions)])
-
-    @staticmethod
-    def collate(batch: Batch) -> Batch:
-        """Return the batch as ``__getitems__`` gave it."""
-        return batch
-
-
 class BatchStream(IterableDataset[Batch]):
     """Batches ``start`` to ``stop - 1`` of a source, in order, whatever the number of workers.
 
@@ -248,7 +192,7 @@ class BatchStream(IterableDataset[Batch]):
     same as without workers. Pass ``batch_size=None`` to the loader, or use ``loader``.
 
     Args:
-        source: ``GeneratedBatches`` or ``FileBatches``.
+        source: ``GeneratedBatches`` or ``FrameBatches``.
         stop: Number of the first batch not wanted; None goes on for ever.
         start: Number of the first batch: the count of batches already used by a run that goes on.
     """

@@ -8,16 +8,18 @@ Nothing here imports torch, h5py or scipy; a data set imports what it needs when
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.errors import ConfigError, DatasetError
+from bacalhaunet.radio.modulations import FRAME_LENGTH
 
 if TYPE_CHECKING:
     from bacalhaunet.radio.class_set import ClassSet
@@ -57,6 +59,10 @@ class FrameStore(Protocol):
         """Return float32 (n, 2, length) of the frames with these numbers, in the order asked for."""
         ...
 
+    def identity(self) -> str:
+        """Return a text that is another one when the frames are."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class HeldFrames:
@@ -67,6 +73,10 @@ class HeldFrames:
     def read(self, rows: Indices) -> NDArray[np.float32]:
         """Return the frames with these numbers."""
         return self.values[rows]
+
+    def identity(self) -> str:
+        """Return a digest of the frames."""
+        return hashlib.sha256(np.ascontiguousarray(self.values).data).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +204,29 @@ class Dataset:
         )
 
 
-def open_dataset(source: str | os.PathLike[str] | Dataset, **settings: Any) -> Dataset:
+def file_identity(path: Path) -> str:
+    """Return a text that is another one when the file is, or was written again."""
+    path = path.resolve()
+    state = path.stat()
+    return f"{path} {state.st_size} {state.st_mtime_ns}"
+
+
+def of_length(dataset: Dataset, frame_length: int | None) -> Dataset:
+    """Return a data set if its frames have the length asked for; None asks for none.
+
+    Raises:
+        ConfigError: If they have another.
+    """
+    if frame_length not in (None, dataset.frame_length):
+        raise ConfigError(
+            f"frame_length is {frame_length}",
+            where=dataset.name,
+            allowed=f"{dataset.frame_length}, the length of its frames; only recordings can be cut to another",
+        )
+    return dataset
+
+
+def open_dataset(source: str | os.PathLike[str] | Dataset, *, frame_length: int | None = None) -> Dataset:
     """Open a data set by what it is.
 
     Args:
@@ -202,26 +234,25 @@ def open_dataset(source: str | os.PathLike[str] | Dataset, **settings: Any) -> D
             frame length, an .npz file (``frames``, ``labels``, ``names``, optionally ``snr``), a folder with a folder
             of recordings for each class, or a folder of SigMF recordings whose annotations have ``core:label``. A
             data set that is open is returned.
-        settings: Those of the kind of data set; ``frame_length`` for recordings.
+        frame_length: Complex samples of a frame. Recordings are cut to it, to 1024 by default; others must have it.
 
     Raises:
         DatasetError: If it is none of these, or damaged.
+        ConfigError: If its frames have another length.
     """
     if isinstance(source, Dataset):
-        return source
+        return of_length(source, frame_length)
     from bacalhaunet.data import datasets
 
-    path = Path(source)
+    path, suffix = Path(source), Path(source).suffix.lower()
     if str(source) in datasets.GENERATED:
-        settings.pop("frame_length", None)
-        return datasets.GENERATED[str(source)](**settings)
-    settings = {name: value for name, value in settings.items() if name == "frame_length" and value is not None}
+        return of_length(datasets.GENERATED[str(source)](), frame_length)
     if path.is_dir():
-        return datasets.Recordings(path, **settings)
+        return datasets.Recordings(path, frame_length=FRAME_LENGTH if frame_length is None else frame_length)
     if not path.is_file():
         raise DatasetError("there are no such data", where=str(path), allowed=SOURCES, action="check the path")
-    if path.suffix.lower() == ".npz":
-        return datasets.Arrays.load(path)
-    if path.suffix.lower() in (".hdf5", ".h5", ".hdf"):
-        return datasets.RadioML(path)
-    raise DatasetError(f"the ending {path.suffix!r} says nothing of data", where=str(path), allowed=SOURCES)
+    if suffix == ".npz":
+        return of_length(datasets.Arrays.load(path), frame_length)
+    if suffix in (".hdf5", ".h5", ".hdf"):
+        return of_length(datasets.RadioML(path), frame_length)
+    raise DatasetError(f"the ending {suffix!r} says nothing of data", where=str(path), allowed=SOURCES)

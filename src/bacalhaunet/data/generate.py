@@ -31,7 +31,7 @@ class Generation:
     """What to put into a file.
 
     Attributes:
-        frames_per_cell: Frames of each of the 24 x 26 cells; frame number = index within the cell.
+        frames_per_cell: Frames of each class at each of the 26 SNRs; frame number = index within the cell.
         seed: Names the frames.
         profile: ``twin`` or ``field``.
         settings: Fields of the profile's config that differ from the default.
@@ -98,8 +98,8 @@ def generate_file(
         raise ConfigError(f"{workers} workers", allowed="1 or more, or none given for one a core")
     if not -(2**63) <= generation.seed < 2**63:
         raise ConfigError(f"the seed is {generation.seed}", allowed="a signed 64-bit integer")
-    make_source(generation.profile, **generation.settings)  # an unusable setting is found before anything is written
-    writer = RadioMLWriter(path, generation.frames_per_cell, attributes=generation.attributes())
+    classes = make_source(generation.profile, **generation.settings).classes
+    writer = RadioMLWriter(path, generation.frames_per_cell, classes=classes, attributes=generation.attributes())
     missing, total = writer.missing_cells(), writer.layout.cell_count
     progress(total - len(missing), total)
     chunks = _chunks(missing, generation.frames_per_cell)

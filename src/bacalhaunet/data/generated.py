@@ -122,3 +122,6 @@ class _Source:
         labels, snr_db, index = (torch.from_numpy(column[rows]) for column in self.columns)
         frames = self.source.frames(labels, snr_db.to(torch.float32), index, seed=self.seed)
         return np.asarray(frames.cpu().numpy())
+
+    def identity(self) -> str:
+        return f"{type(self.source).__name__} {getattr(self.source, 'config', None)} {self.seed}"

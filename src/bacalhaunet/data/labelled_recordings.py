@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.data.dataset import Dataset, Frames, HeldFrames, Indices
+from bacalhaunet.data.dataset import Dataset, Frames, HeldFrames, Indices, file_identity
 from bacalhaunet.data.layout import SPLIT_SEED, split_cells
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording, open_recording, recording_endings
@@ -165,6 +165,9 @@ class _Cut:
             number = row - int(self.firsts[owner])
             frames[place] = self.cutters[owner].batch(number, number + 1).frames[0]
         return frames
+
+    def identity(self) -> str:
+        return "\n".join(file_identity(cutter.recording.path) for cutter in self.cutters)
 
     def held(self) -> HeldFrames:
         """Return the frames, all cut and in memory."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.data.dataset import Dataset, Frames, Indices
+from bacalhaunet.data.dataset import Dataset, Frames, Indices, file_identity
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.errors import MissingExtraError, how_to_install
 
@@ -50,7 +50,10 @@ class _FileFrames:
     """Frames of a file; a label that is not what its place says is an error."""
 
     def __init__(self, file: RadioMLFile) -> None:
-        self.file, self.path = file, file.path
+        self.file = file
 
     def read(self, rows: Indices) -> NDArray[np.float32]:
         return self.file.read(rows).frames
+
+    def identity(self) -> str:
+        return file_identity(self.file.path)

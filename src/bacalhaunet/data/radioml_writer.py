@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 
 from bacalhaunet.data.layout import CellLayout
 from bacalhaunet.errors import ConfigError, DatasetError
-from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES, SNRS_DB
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import FRAME_LENGTH, RADIOML, SNRS_DB
 
 FRAME_BYTES = FRAME_LENGTH * 2 * 4
 
@@ -63,7 +65,7 @@ class CellWriter:
             raise DatasetError(
                 f"the file has no cell of class {label} at {snr_db} dB", where=str(self.partial)
             ) from None
-        total, where = self.layout.frames_per_cell, f"cell {NAMES[label]}, {snr_db} dB"
+        total, where = self.layout.frames_per_cell, f"cell {self.layout.classes.names[label]}, {snr_db} dB"
         written = 0
         with self.partial.open("r+b") as file:
             file.seek(self.frames_offset + cell * total * FRAME_BYTES)
@@ -96,7 +98,8 @@ class RadioMLWriter:
     Args:
         path: The file to make.
         frames_per_cell: Frames of each modulation at each SNR; 4096 in the original.
-        labels: Class numbers, in the order of the file.
+        classes: The classes; the file names them if they are not RadioML's.
+        labels: Class numbers, in the order of the file; None for all.
         snrs_db: SNR labels in dB, in the order of the file.
         attributes: Stored as the file's HDF5 attributes, for example seed and profile. An unfinished file with other
             attributes or layout is not gone on with but begun again.
@@ -110,16 +113,20 @@ class RadioMLWriter:
         path: str | os.PathLike[str],
         frames_per_cell: int,
         *,
-        labels: Iterable[int] = range(len(NAMES)),
+        classes: ClassSet = RADIOML,
+        labels: Iterable[int] | None = None,
         snrs_db: Iterable[int] = SNRS_DB,
         attributes: Mapping[str, str | int | float] | None = None,
     ) -> None:
         self.path = Path(path)
-        self.layout = _checked_layout(frames_per_cell, tuple(labels), tuple(snrs_db))
+        numbers = range(len(classes)) if labels is None else labels
+        self.layout = _checked_layout(CellLayout(frames_per_cell, tuple(numbers), tuple(snrs_db), classes))
         if self.path.is_dir():
             raise ConfigError("the output is a folder", where=str(self.path), allowed="a file name")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._attributes = dict(sorted((attributes or {}).items()))
+        self._attributes: dict[str, Any] = dict(sorted((attributes or {}).items()))
+        if classes != RADIOML:
+            self._attributes["names"] = list(classes.names)
         partial = self.path.with_name(f".{self.path.name}.part")
         journal = self.path.with_name(f".{self.path.name}.cells")
         header = (
@@ -162,8 +169,9 @@ class RadioMLWriter:
         missing = self.missing_cells()
         if missing:
             label, snr = missing[0]
+            first = f"{self.layout.classes.names[label]} at {snr} dB"
             raise DatasetError(
-                f"{len(missing)} of {self.layout.cell_count} cells are not written, {NAMES[label]} at {snr} dB first",
+                f"{len(missing)} of {self.layout.cell_count} cells are not written, {first} first",
                 where=str(self.path),
                 action="write them, then finish",
             )
@@ -195,14 +203,15 @@ class RadioMLWriter:
         fresh.replace(journal)
 
 
-def _checked_layout(frames_per_cell: int, labels: tuple[int, ...], snrs_db: tuple[int, ...]) -> CellLayout:
-    if frames_per_cell < 1:
-        raise ConfigError(f"frames per cell is {frames_per_cell}", allowed="1 or more; 4096 in the original")
-    if not labels or len(set(labels)) != len(labels) or not set(labels) <= set(range(len(NAMES))):
-        raise ConfigError(f"the classes are {labels}", allowed=f"different numbers from 0 to {len(NAMES) - 1}")
+def _checked_layout(layout: CellLayout) -> CellLayout:
+    labels, snrs_db, classes = layout.labels, layout.snrs_db, len(layout.classes)
+    if layout.frames_per_cell < 1:
+        raise ConfigError(f"frames per cell is {layout.frames_per_cell}", allowed="1 or more; 4096 in the original")
+    if not labels or len(set(labels)) != len(labels) or not set(labels) <= set(range(classes)):
+        raise ConfigError(f"the classes are {labels}", allowed=f"different numbers from 0 to {classes - 1}")
     if not snrs_db or len(set(snrs_db)) != len(snrs_db):
         raise ConfigError(f"the SNRs are {snrs_db}", allowed="one or more, all different, in dB")
-    return CellLayout(frames_per_cell, labels, snrs_db)
+    return layout
 
 
 def _stored(block: NDArray[np.float32], where: str) -> NDArray[np.float32]:
@@ -216,19 +225,19 @@ def _stored(block: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     return np.ascontiguousarray(block.transpose(0, 2, 1))
 
 
-def _make_empty(path: Path, layout: CellLayout, attributes: Mapping[str, str | int | float]) -> None:
+def _make_empty(path: Path, layout: CellLayout, attributes: Mapping[str, Any]) -> None:
     """Write the file with all labels, and room for the frames."""
     count, per_cell = len(layout), layout.frames_per_cell
     with h5py.File(path, "w", libver="earliest") as file:
         for name, value in attributes.items():
-            file.attrs[name] = value
+            file.attrs[name] = np.array(value, dtype="S") if isinstance(value, list) else value
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         early.set_obj_track_times(False)
         for name, shape, kind in (
             ("X", (count, FRAME_LENGTH, 2), h5py.h5t.IEEE_F32LE),
-            ("Y", (count, len(NAMES)), h5py.h5t.STD_I64LE),
+            ("Y", (count, len(layout.classes)), h5py.h5t.STD_I64LE),
             ("Z", (count, 1), h5py.h5t.STD_I64LE),
         ):
             h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), early)
@@ -236,7 +245,7 @@ def _make_empty(path: Path, layout: CellLayout, attributes: Mapping[str, str | i
         for cell, (label, snr) in enumerate(layout.cells):
             rows = slice(cell * per_cell, (cell + 1) * per_cell)
             # Whole arrays: h5py would broadcast a smaller one row by row.
-            one_hot[rows] = np.tile(np.eye(len(NAMES), dtype=np.int64)[label], (per_cell, 1))
+            one_hot[rows] = np.tile(np.eye(len(layout.classes), dtype=np.int64)[label], (per_cell, 1))
             snrs[rows] = np.full((per_cell, 1), snr, dtype=np.int64)
 
 

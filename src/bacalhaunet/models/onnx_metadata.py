@@ -12,8 +12,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from bacalhaunet.errors import ModelFileError
-from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import RADIOML, classes_named
+
+LABELS, GROUPS = "labels", "groups"
+"""Entries with the names of a network's classes and the group of each, as JSON lists, in all its files."""
 
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -61,9 +65,41 @@ def graph_digest(model: bytes) -> str | None:
     return hashlib.sha256(graphs[0]).hexdigest() if len(graphs) == 1 else None
 
 
+def class_entries(classes: ClassSet) -> dict[str, str]:
+    """Return the entries of a file that tell a network's classes; groups only where the names do not tell them."""
+    entries = {LABELS: json.dumps(list(classes.names))}
+    if classes != classes_named(classes.names):
+        entries[GROUPS] = json.dumps(list(classes.group_of))
+    return entries
+
+
+def read_classes(entries: Mapping[str, str], where: str) -> ClassSet | None:
+    """Return the classes that the entries of a file tell; None if they tell none.
+
+    Raises:
+        ModelFileError: If an entry is damaged.
+    """
+    if LABELS not in entries:
+        return None
+    lists = []
+    for key in (LABELS, GROUPS):
+        try:
+            value = json.loads(entries.get(key, "[]"))
+        except ValueError as error:
+            raise ModelFileError(f"the {key!r} entry is not a JSON list: {error}", where=where) from error
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            found = f"the {key} in the file are {str(value)[:100]!r}"
+            raise ModelFileError(found, where=where, allowed="a JSON list of texts")
+        lists.append(value)
+    try:
+        return classes_named(*lists)
+    except ConfigError as error:
+        raise ModelFileError(error.problem, where=where, allowed=error.allowed) from error
+
+
 def class_names(classes: int) -> tuple[str, ...]:
     """Return names for the classes of a network that has none: RadioML's 24, or "class 0", "class 1" ..."""
-    return NAMES if classes == len(NAMES) else tuple(f"class {number}" for number in range(classes))
+    return RADIOML.names if classes == len(RADIOML) else tuple(f"class {number}" for number in range(classes))
 
 
 def labels_in(entries: Mapping[str, str], classes: int, where: str) -> tuple[str, ...] | None:
@@ -72,16 +108,10 @@ def labels_in(entries: Mapping[str, str], classes: int, where: str) -> tuple[str
     Raises:
         ModelFileError: If it is no JSON list, or not one name for each class.
     """
-    stored = entries.get("labels")
-    if stored is None:
-        return None
-    try:
-        labels = tuple(str(label) for label in json.loads(stored))
-    except (ValueError, TypeError) as error:
-        raise ModelFileError(f"the 'labels' entry is not a JSON list: {error}", where=where) from error
-    if len(labels) != classes:
-        raise ModelFileError(f"the file names {len(labels)} classes and gives {classes} logits", where=where)
-    return labels
+    found = read_classes(entries, where)
+    if found is not None and len(found) != classes:
+        raise ModelFileError(f"the file names {len(found)} classes and gives {classes} logits", where=where)
+    return None if found is None else found.names
 
 
 def frame_length_in(entries: Mapping[str, str], where: str) -> int:

@@ -1,4 +1,4 @@
-"""Saved models: weights as safetensors with the specification, labels and metrics in the header.
+"""Saved models: weights as safetensors with the specification, classes and metrics in the header.
 
 Loading reads numbers and JSON and executes nothing. Pruned weights are zeros; they need no masks.
 """
@@ -20,8 +20,11 @@ from torch import Tensor, nn
 from bacalhaunet import __version__
 from bacalhaunet.errors import ModelFileError, SpecError
 from bacalhaunet.models.network import Network, build_network
+from bacalhaunet.models.onnx_metadata import class_entries, read_classes
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.outputs import whole_file
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import classes_named
 
 FORMAT, FORMAT_VERSION = "bacalhaunet model", 1
 _MADE_BY = "save_model, 'bacalhaunet train' or 'bacalhaunet prune'"
@@ -34,21 +37,26 @@ class SavedModel:
     Attributes:
         spec: What the network is.
         network: The network with its weights, in evaluation mode.
-        labels: Class names by logit.
+        classes: The class of each logit.
         metrics: What was measured of it, and how it was made; plain JSON values.
     """
 
     spec: NetworkSpec
     network: Network
-    labels: tuple[str, ...]
+    classes: ClassSet
     metrics: dict[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by logit."""
+        return self.classes.names
 
 
 def save_model(
     path: str | os.PathLike[str],
     network: nn.Module,
     spec: NetworkSpec,
-    labels: Sequence[str],
+    classes: ClassSet | Sequence[str],
     metrics: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a network's weights with its specification, whole or not at all.
@@ -57,14 +65,15 @@ def save_model(
         path: The file, by convention ``.safetensors``.
         network: A network built from ``spec``; it is not changed.
         spec: Its specification.
-        labels: Class names by logit, one for each class.
+        classes: The class of each logit; names alone have the groups of RadioML's classes where these are called so.
         metrics: Values JSON can hold.
 
     Raises:
-        ModelFileError: If the labels or weights do not belong to the specification.
+        ModelFileError: If the classes or weights do not belong to the specification.
     """
-    if len(labels) != spec.classes:
-        raise ModelFileError(f"{len(labels)} labels for {spec.classes} classes", where=str(path))
+    classes = classes if isinstance(classes, ClassSet) else classes_named(classes)
+    if len(classes) != spec.classes:
+        raise ModelFileError(f"{len(classes)} labels for {spec.classes} classes", where=str(path))
     state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
     _check_state(state, _expected_state(spec), str(path))
     header = {
@@ -72,7 +81,7 @@ def save_model(
         "format_version": str(FORMAT_VERSION),
         "bacalhaunet_version": __version__,
         "spec": spec.to_json(),
-        "labels": json.dumps(list(labels)),
+        **class_entries(classes),
         "metrics": json.dumps(dict(metrics or {})),
     }
     with whole_file(path) as partial:
@@ -104,15 +113,16 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError("the saved model does not exist", where=where, action="check the path")
     header, state = _read(where)
     spec = _read_spec(header, where)
-    labels, metrics = _read_json(header, "labels", list, where), _read_json(header, "metrics", dict, where)
-    if len(labels) != spec.classes or not all(isinstance(label, str) for label in labels):
-        raise ModelFileError(f"{len(labels)} labels for {spec.classes} classes", where=where)
+    classes, metrics = read_classes(header, where), _read_json(header, "metrics", dict, where)
+    if classes is None or len(classes) != spec.classes:
+        found = 0 if classes is None else len(classes)
+        raise ModelFileError(f"{found} labels for {spec.classes} classes", where=where)
     _check_state(state, _expected_state(spec), where)
     # The weights are overwritten: drawing them must not advance the caller's generator.
     with torch.random.fork_rng(devices=[]):
         network = build_network(spec)
     network.load_state_dict(state)
-    return SavedModel(spec, network.eval(), tuple(labels), metrics)
+    return SavedModel(spec, network.eval(), classes, metrics)
 
 
 def _read(where: str) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -41,9 +41,9 @@ def described(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         return {"profile": data["profile"]}
     import h5py
 
+    from bacalhaunet.data.generated import TEST_SEED, VALIDATION_SEED
     from bacalhaunet.data.radioml import RadioMLFile
     from bacalhaunet.training.history import seen_from
-    from bacalhaunet.training.run_data import TEST_SEED, VALIDATION_SEED
 
     path = seen_from(Path(data["file"]), folder)
     if not path.is_file():

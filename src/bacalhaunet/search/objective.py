@@ -81,7 +81,7 @@ def run_candidate(
         accuracy = result.validation_accuracy
     score = spec_cost(saved.spec, nonzero_weights(network, saved.spec)).score
     metrics = {"validation_accuracy": accuracy, "score": score}
-    save_model(folder / MODEL_FILE, network, spec=saved.spec, labels=data.names, metrics=metrics)
+    save_model(folder / MODEL_FILE, network, spec=saved.spec, classes=data.classes, metrics=metrics)
     return Outcome(accuracy, score, threshold)
 
 
@@ -107,13 +107,13 @@ def _train(
     # From where the folder is seen may differ between the workers that a trial goes through.
     with claim_folder(target, plain(replace(settings, network=SPEC_FILE))):
         spec, network = start_network(settings, data)
-        batches, classes, callbacks = data.batches(), data.classes, [halving]
+        batches, classes, callbacks = data.batches(), len(data.classes), [halving]
         result = fit(
             network, batches, data.validation, settings, target, classes=classes, title=title, callbacks=callbacks
         )
     if halving.stopped_after is None:
         metrics = {"validation_accuracy": result.validation_accuracy, "frames_seen": result.frames_seen}
-        save_model(target / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)
+        save_model(target / MODEL_FILE, network, spec=spec, classes=data.classes, metrics=metrics)
     return result.validation_accuracy, halving.stopped_after
 
 

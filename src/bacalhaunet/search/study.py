@@ -22,6 +22,7 @@ import yaml
 from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.radio.modulations import FRAME_LENGTH
 from bacalhaunet.resume import file_lock
 from bacalhaunet.search.settings import SearchConfig
 from bacalhaunet.search.space import Candidate, values_of
@@ -109,7 +110,7 @@ def study_place(folder: Path, storage: str | None = None, name: str | None = Non
     return StudyPlace(url.render_as_string(hide_password=False), name)
 
 
-def open_study(place: StudyPlace, config: SearchConfig, classes: int) -> Any:
+def open_study(place: StudyPlace, config: SearchConfig, classes: int, frame_length: int = FRAME_LENGTH) -> Any:
     """Make a study with its first trials, or join it; return Optuna's Study.
 
     Raises:
@@ -123,7 +124,7 @@ def open_study(place: StudyPlace, config: SearchConfig, classes: int) -> Any:
         )
         agreed = study.user_attrs.get(SETTINGS)
         if agreed is None:  # new, or its maker was killed before this line was reached
-            _enqueue_starts(study, config, classes)
+            _enqueue_starts(study, config, classes, frame_length)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(["validation accuracy", "score"])  # the dashboard's axes
@@ -210,24 +211,26 @@ def database_errors(place: StudyPlace) -> Iterator[None]:
         raise ConfigError(f"the database cannot be used: {cause}", where=place.shown) from error
 
 
-def _enqueue_starts(study: Any, config: SearchConfig, classes: int) -> None:
+def _enqueue_starts(study: Any, config: SearchConfig, classes: int, frame_length: int) -> None:
     """Queue the networks to try first, no more than there are trials."""
     known = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
     for name in config.starts:
-        values = start_values(name, config, classes)
+        values = start_values(name, config, classes, frame_length)
         if values is not None and values not in known and len(known) < config.trials:
             study.enqueue_trial(values, user_attrs={"start": name})
             known.append(values)
 
 
-def start_values(name: str, config: SearchConfig, classes: int) -> dict[str, int | float] | None:
+def start_values(
+    name: str, config: SearchConfig, classes: int, frame_length: int = FRAME_LENGTH
+) -> dict[str, int | float] | None:
     """Return the values that choose a start, pruned as little as the space allows; None if outside the space.
 
     Raises:
         SpecError: If no network has that name.
     """
     spec = NetworkSpec.load(name) if Path(name).suffix in SPEC_SUFFIXES else find_spec(name)
-    spec = replace(spec, classes=classes)
+    spec = replace(spec, classes=classes, frame_length=frame_length)
     if spec.is_float:
         bits, source = config.start_bits, min(8, config.space.input_bits.high)
         spec = spec.quantized(bits, bits, input_bits=source, sum_bits=bits, shared_sums=config.space.shared_sums)

@@ -204,7 +204,7 @@ def work(place: StudyPlace, config: SearchConfig, folder: Path, say: Say) -> Non
     """
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # small budgets are meant
     data = training_data(config.training("", config.epochs))
-    study = open_study(place, config, data.classes)
+    study = open_study(place, config, len(data.classes), data.frame_length)
     write_text(folder / "config.yaml", config.to_yaml())
     with database_errors(place):
         _run_all(study, place, config, data, folder, say)
@@ -252,7 +252,7 @@ def _run(study: Any, taken: Claim, config: SearchConfig, data: TrainingData, fol
 
 
 def _measure(study: Any, trial: Any, config: SearchConfig, data: TrainingData, folder: Path, title: str) -> Outcome:
-    candidate = choose_candidate(trial, config.space, data.classes)
+    candidate = choose_candidate(trial, config.space, len(data.classes), data.frame_length)
     expected = candidate.expected_score()
     trial.set_user_attr(SPEC, candidate.spec.to_json())
     trial.set_user_attr(EXPECTED_SCORE, expected)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bacalhaunet.errors import ConfigError
 
@@ -81,32 +81,42 @@ class OptimizerConfig:
         _require(self.gradient_norm >= 0, "optimizer.gradient_norm", self.gradient_norm, "0 or more")
 
 
+Profile = Literal["twin", "field"]
+"""What can be generated."""
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where frames come from.
 
-    With ``file`` set, training and validation frames come from the official train part of that RadioML file (the
-    last 5 % of each cell's train list are validation). Without it they are generated: training frames never repeat,
-    and validation frames come from a seed of their own.
+    With ``file`` set, training and validation frames are those parts of that data set. Without it they are generated:
+    training frames never repeat, and validation frames come from a seed of their own.
 
     Attributes:
-        file: A file in RadioML 2018.01A's layout; None generates.
+        file: A data set: an HDF5 file in RadioML 2018.01A's layout, an .npz file (frames, labels, names), a folder with
+            a folder of recordings for each class, or a folder of SigMF with core:label; None generates.
         profile: What is generated: ``twin`` (RadioML's twin) or ``field`` (signals as on the air).
-        frames_per_epoch: Training frames of an epoch; None for 102,400 generated ones, or all of a file.
-        validation_frames_per_cell: Validation frames for each modulation and SNR; None for 10 generated ones, or all
-            of a file's.
-        snr_min_db: Lowest SNR label trained on; -6 in the BacalhauNet report. Validation always covers all labels.
+        frame_length: Samples of a frame that recordings are cut to; None for 1024.
+        frames_per_epoch: Training frames of an epoch; None for 102,400 generated ones, or all of a data set.
+        validation_frames_per_cell: Validation frames of each class at each SNR; None for 10 generated ones, or all of
+            a data set's.
+        snr_min_db: Lowest SNR label trained on, where SNRs are known; -6 in the BacalhauNet report. Validation always
+            covers all labels.
     """
 
     file: Path | None = None
-    profile: Literal["twin", "field"] = "twin"
+    profile: Profile = "twin"
+    frame_length: int | None = None
     frames_per_epoch: int | None = None
     validation_frames_per_cell: int | None = None
     snr_min_db: int = -6
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("frames_per_epoch", "validation_frames_per_cell"):
+        if str(self.file) in get_args(Profile):
+            object.__setattr__(self, "profile", str(self.file))
+            object.__setattr__(self, "file", None)
+        for name in ("frame_length", "frames_per_epoch", "validation_frames_per_cell"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"data.{name}", value, "1 or more, or null")
         _require(-20 <= self.snr_min_db <= 30, "data.snr_min_db", self.snr_min_db, "-20 to 30 dB")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bacalhaunet.cache import cache_folder
-from bacalhaunet.data.batches import Batch, BatchSource, FileBatches
+from bacalhaunet.data.batches import Batch, BatchSource, FrameBatches
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.gpu.functions import Replayed
 from bacalhaunet.models.saved import SavedModel, load_model
@@ -37,18 +37,18 @@ class KeptAnswers:
 
     Args:
         teacher: The teacher; its network is asked in inference mode.
-        batches: The training batches whose frames are asked; those of other parts of the file are not touched.
+        batches: The training batches whose frames are asked; those of other parts are not touched.
         folder: Where the answers are kept; None for ``~/.cache/bacalhaunet/answers``.
     """
 
-    def __init__(self, teacher: SavedModel, batches: FileBatches, folder: Path | None = None) -> None:
-        self.teacher, self.file = teacher.network.eval(), batches.file
-        self.indices = np.sort(batches.indices)
+    def __init__(self, teacher: SavedModel, batches: FrameBatches, folder: Path | None = None) -> None:
+        self.teacher, self.store = teacher.network.eval(), batches.frames.store
+        self.indices = np.sort(batches.frames.rows)
         self.path = (folder or cache_folder() / "answers") / f"{_key(teacher, batches)}.npy"
         self._kept = _opened(self.path, (len(self.indices), teacher.spec.classes))
 
     def of(self, rows: Tensor) -> Tensor:
-        """Return the logits (batch, classes), float32, of frames of the batches by their numbers in the file."""
+        """Return the logits (batch, classes), float32, of frames of the batches by their numbers in the data set."""
         places = np.searchsorted(self.indices, rows.numpy())
         return torch.from_numpy(self._kept[places].astype(np.float32))
 
@@ -59,7 +59,7 @@ class KeptAnswers:
         for number, first in enumerate(open_blocks, 1):
             chosen = self.indices[first : first + BLOCK]
             with torch.inference_mode():
-                logits = self.teacher(torch.from_numpy(self.file.read(chosen).frames)).to(torch.float16).numpy()
+                logits = self.teacher(torch.from_numpy(self.store.read(chosen))).to(torch.float16).numpy()
             # The first row goes last: it says that the block is there.
             self._kept[first + 1 : first + len(chosen)] = logits[1:]
             self._kept[first] = logits[0]
@@ -70,15 +70,13 @@ class KeptAnswers:
                 print(f"teacher: {done} frames answered, {duration(left)} left", file=sys.stderr, flush=True)
 
 
-def _key(teacher: SavedModel, batches: FileBatches) -> str:
-    """Name what the answers depend on: the teacher, the file as it is now, and which of its frames."""
+def _key(teacher: SavedModel, batches: FrameBatches) -> str:
+    """Name what the answers depend on: the teacher, the data set as it is now, and which of its frames."""
     found = hashlib.sha256(teacher.spec.to_yaml().encode())
     for name, value in teacher.network.state_dict().items():
         found.update(name.encode() + value.cpu().numpy().tobytes())
-    path = Path(batches.file.path).resolve()
-    state = path.stat()
-    found.update(f"{path} {state.st_size} {state.st_mtime_ns}".encode())
-    found.update(np.sort(batches.indices).astype(np.int64).tobytes())
+    found.update(batches.frames.store.identity().encode())
+    found.update(np.sort(batches.frames.rows).astype(np.int64).tobytes())
     return found.hexdigest()[:16]
 
 
@@ -160,7 +158,7 @@ def configured_loss(
             f"the teacher has {teacher.spec.classes} classes", where=config.teacher, allowed=f"{classes}, as the data"
         )
     kept = None
-    if isinstance(source, FileBatches) and frames >= len(source.indices):
+    if isinstance(source, FrameBatches) and frames >= len(source.frames):
         kept = KeptAnswers(teacher, source)
         kept.ask()
     return DistillationLoss(teacher.network, config.weight, config.temperature, kept)

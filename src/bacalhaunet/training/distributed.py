@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bacalhaunet.data.batches import Batch, BatchSource, FileBatches, GeneratedBatches, read_batch
+from bacalhaunet.data.batches import Batch, BatchSource, FrameBatches, GeneratedBatches, read_batch
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.layers import Activation, BatchNorm
 
@@ -75,8 +75,8 @@ class ShareOfBatches:
         source, share = self.source, self.share
         if self._smaller is not None:
             return self._smaller.batch(number * share.processes + share.rank)
-        if isinstance(source, FileBatches):
-            return read_batch(source.file, source.contents(number)[self.rows])
+        if isinstance(source, FrameBatches):
+            return read_batch(source.frames, source.contents(number)[self.rows])
         return source.batch(number).part(self.rows)
 
 

@@ -38,7 +38,7 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
 
     Args:
         config: The run.
-        data: Its frames; a catalog network or specification is given as many classes as they have.
+        data: Its frames; a catalog network is given their length and, as a specification is, their number of classes.
 
     Raises:
         SpecError: If the network is unknown or cannot be built.
@@ -48,11 +48,11 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
     path = saved_model_of(config.network) or Path(config.network)
     if path.suffix == SAVED_SUFFIX:
         saved = load_model(path)
-        if saved.spec.classes != data.classes:
+        if saved.spec.classes != len(data.classes):
             raise ConfigError(
                 f"the saved model has {saved.spec.classes} classes",
                 where=str(path),
-                allowed=f"{data.classes}, as the data",
+                allowed=f"{len(data.classes)}, as the data",
             )
         _check_length(saved.spec, data, str(path))
         spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
@@ -62,22 +62,24 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
         transfer_state(network, saved.network.state_dict())
         calibrate(network, first_frames(data))
         return spec, network
-    spec = NetworkSpec.load(path) if path.suffix in SPEC_SUFFIXES else find_spec(config.network)
-    _check_length(spec, data, config.network)
-    spec = replace(spec, classes=data.classes)
+    if path.suffix in SPEC_SUFFIXES:
+        spec = NetworkSpec.load(path)
+        _check_length(spec, data, config.network)
+    else:
+        spec = replace(find_spec(config.network), frame_length=data.frame_length)
+    spec = replace(spec, classes=len(data.classes))
     if config.bits is not None:
         spec = with_bits(spec, config.bits)
     return spec, fresh_network(spec, config.seed)
 
 
 def _check_length(spec: NetworkSpec, data: TrainingData, where: str) -> None:
-    length = data.validation[0].frames.shape[-1]
-    if spec.frame_length != length:
+    if spec.frame_length != data.frame_length:
         raise ConfigError(
             f"the network takes frames of {spec.frame_length} samples",
             where=where,
-            allowed=f"{length}, as the frames it is to be trained on have",
-            action=f"set frame_length: {length} in the specification",
+            allowed=f"{data.frame_length}, as the frames it is to be trained on have",
+            action=f"set frame_length: {data.frame_length} in the specification",
         )
 
 
@@ -143,12 +145,12 @@ def train(
 def _trained(config: TrainConfig, folder: Path, data: TrainingData, title: str) -> FitResult:
     earlier = earlier_stages(config.network)
     spec, network = start_network(config, data)
-    result = fit(network, data.batches(), data.validation, config, folder, classes=data.classes, title=title)
+    result = fit(network, data.batches(), data.validation, config, folder, classes=len(data.classes), title=title)
     own = stage("train", plain(config), spec, result.frames_seen, result.validation_accuracy, result.curve)
     metrics = {
         "validation_accuracy": result.validation_accuracy,
         "validation_frames": sum(len(batch.labels) for batch in data.validation),
         **history_metrics([*earlier, own]),
     }
-    save_model(folder / MODEL_FILE, network, spec=spec, labels=data.names, metrics=metrics)
+    save_model(folder / MODEL_FILE, network, spec=spec, classes=data.classes, metrics=metrics)
     return result

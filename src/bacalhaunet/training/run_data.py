@@ -1,9 +1,4 @@
-"""The frames of a run: training batches and validation batches, from a file or a generator.
-
-One epoch of batches after another, made ahead in the background and resumable at any of them.
-
-Where a run's frames are made and its network trains.
-"""
+"""The frames of a run: training and validation batches of a data set, resumable at any of them."""
 
 from __future__ import annotations
 
@@ -16,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from bacalhaunet.data.batches import Batch, BatchSource, FileBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.dataset import Indices
-from bacalhaunet.data.layout import radioml_split
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.batches import Batch, BatchSource, FrameBatches, GeneratedBatches, read_batch
+from bacalhaunet.data.dataset import Dataset, Frames, of_length, open_dataset
+from bacalhaunet.data.datasets import GENERATED, Generated
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.prefetch import prefetch
-from bacalhaunet.radio.modulations import NAMES, SNRS_DB
-from bacalhaunet.radio.profiles import FrameSource, make_source
-from bacalhaunet.training.config import DataConfig, TrainConfig
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import SNRS_DB
+from bacalhaunet.training.config import TrainConfig
 
 
 class ResumableBatches:
@@ -73,12 +67,6 @@ def training_device(config: TrainConfig) -> str:
     return f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"
 
 
-VALIDATION_SEED = 2_147_483_646
-"""Seed of the frames that choices are made on; no run can train with it, since it has one of its own."""
-
-TEST_SEED = 2_147_483_647
-"""Seed of the twin's test split. It is read once per reported figure and never trained or chosen on."""
-
 VALIDATION_BATCH = 2048
 
 FRAMES_TOGETHER_GPU = 32_768
@@ -96,116 +84,135 @@ class TrainingData:
         source: Training batches by number.
         batches_per_epoch: Batches of an epoch.
         validation: Validation batches: all SNR labels, never trained on.
-        names: Class names by label.
+        classes: The classes of the data.
         description: The data in words.
     """
 
     source: BatchSource
     batches_per_epoch: int
     validation: Sequence[Batch] = field(repr=False)
-    names: tuple[str, ...]
+    classes: ClassSet
     description: str
 
     @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.names)
+    def frame_length(self) -> int:
+        """Complex samples of a frame."""
+        return int(self.validation[0].frames.shape[-1])
 
     def batches(self) -> ResumableBatches:
         """Return the training batches from the first one on."""
         return ResumableBatches(self.source, self.batches_per_epoch)
 
 
-def training_data(config: TrainConfig) -> TrainingData:
-    """Open or set up the frames that ``config`` names.
+def open_data(config: TrainConfig) -> Dataset:
+    """Open the data set that ``config`` names.
 
     Raises:
-        DatasetError: If the file cannot be used.
+        DatasetError: If it cannot be used.
+        ConfigError: If its frames have another length than ``config`` asks for, or the seed is one kept for validation
+            or test.
+    """
+    data = config.data
+    if data.file is not None:
+        return open_dataset(data.file, frame_length=data.frame_length)
+    generated: Dataset = GENERATED[data.profile](
+        seed=config.seed,
+        train_frames_per_cell=1,
+        validation_frames_per_cell=data.validation_frames_per_cell or VALIDATION_FRAMES_PER_CELL,
+        device=training_device(config),
+    )
+    return of_length(generated, data.frame_length)
+
+
+def training_data(config: TrainConfig, dataset: Dataset | None = None) -> TrainingData:
+    """Return the batches of a run.
+
+    Args:
+        config: The run.
+        dataset: Its data set, if it is open already; None opens the one that ``config`` names.
+
+    Raises:
+        DatasetError: If the data set cannot be used.
         ConfigError: If the choice leaves no frames, or the seed is one kept for validation or test.
     """
-    if config.seed in (VALIDATION_SEED, TEST_SEED):
-        raise ConfigError(f"seed is {config.seed}", allowed="any other: validation and test frames have this one")
-    return _from_generator(config) if config.data.file is None else _from_file(config)
+    dataset = dataset or open_data(config)
+    return _of_source(config, dataset) if isinstance(dataset, Generated) else _of_frames(config, dataset)
 
 
-def _from_file(config: TrainConfig) -> TrainingData:
-    assert config.data.file is not None
-    file = RadioMLFile(config.data.file)
-    split = radioml_split(file.layout)
-    train = file.layout.select(split.train, snr_min_db=config.data.snr_min_db)
-    source = FileBatches(file, train, config.batch_size, seed=config.seed)
-    validation = _first_of_each_cell(file, np.sort(split.validation), config.data.validation_frames_per_cell)
+def _of_frames(config: TrainConfig, dataset: Dataset) -> TrainingData:
+    limit, train = config.data.snr_min_db, dataset.train
+    if train.snr_db is not None:
+        train = train.select(snr_min_db=limit)
+    source = FrameBatches(train, config.batch_size, seed=config.seed)
+    validation = _first_of_each_cell(dataset.validation, config.data.validation_frames_per_cell)
     if not len(validation):
         raise ConfigError(
-            f"{file.path.name} has {file.frames_per_cell} frames of each modulation at each SNR",
-            where=str(file.path),
-            allowed="3 or more, one each for training, validation and test",
-            action="take a file with more frames, or make one with 'bacalhaunet twin make'",
+            f"{dataset.name} has {len(dataset.train) + len(dataset.test)} frames and none of them for validation",
+            where=train.name,
+            allowed="3 or more frames of each class at each SNR, one each for training, validation and test",
+            action="take data with more frames",
         )
-    parts = np.array_split(validation, max(1, -(-len(validation) // VALIDATION_BATCH)))
     asked = config.data.frames_per_epoch
+    above = "" if train.snr_db is None else f" of SNR {limit} dB and more"
     return TrainingData(
         source=source,
         batches_per_epoch=source.batches_per_epoch if asked is None else max(1, asked // config.batch_size),
-        validation=_ReadWhenAsked(file, [part for part in parts if len(part)]),
-        names=NAMES,  # labels keep their class numbers in a file of some classes only
-        description=f"{file.path.name}: {len(train):,} training frames of SNR {config.data.snr_min_db} dB and more",
+        validation=ReadWhenAsked(validation, VALIDATION_BATCH),
+        classes=dataset.classes,
+        description=f"{dataset.name}: {len(train):,} training frames{above}",
     )
 
 
-def _first_of_each_cell(file: RadioMLFile, indices: Indices, count: int | None) -> Indices:
-    """Return the first ``count`` of ``indices`` in each cell of modulation and SNR; all of them for None."""
-    if count is None:
-        return indices
-    cells = indices // file.layout.frames_per_cell
-    _, begins = np.unique(cells, return_index=True)
-    place = np.arange(len(indices)) - np.repeat(begins, np.diff(np.append(begins, len(indices))))
-    return indices[place < count]
+def _first_of_each_cell(frames: Frames, count: int | None) -> Frames:
+    """Return the first ``count`` frames of each class at each SNR; all of them for None."""
+    if count is None or not len(frames):
+        return frames
+    levels = np.zeros(len(frames)) if frames.snr_db is None else frames.snr_db
+    _, cells = np.unique(np.stack([frames.labels, levels]), axis=1, return_inverse=True)
+    order = np.argsort(cells.ravel(), kind="stable")
+    _, begins = np.unique(cells.ravel()[order], return_index=True)
+    place = np.arange(len(frames)) - np.repeat(begins, np.diff(np.append(begins, len(frames))))
+    return frames.take(np.sort(order[place < count]))
 
 
-class _ReadWhenAsked(Sequence[Batch]):
-    """Batches of a file that are read when they are asked for: validation frames may outgrow memory."""
+class ReadWhenAsked(Sequence[Batch]):
+    """Batches of frames that are read when they are asked for: validation frames may outgrow memory.
 
-    def __init__(self, file: RadioMLFile, parts: list[np.ndarray]) -> None:
-        self.file, self.parts = file, parts
+    Args:
+        frames: The frames.
+        size: Frames of a batch at most; all batches are as large as can be.
+    """
+
+    def __init__(self, frames: Frames, size: int) -> None:
+        self.frames = frames
+        self.parts = np.array_split(np.arange(len(frames)), max(1, -(-len(frames) // size)))
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return len(self.parts)
 
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
-        return read_batch(self.file, self.parts[index])
+        """Read a batch."""
+        return read_batch(self.frames, self.parts[index])
 
 
-def _from_generator(config: TrainConfig) -> TrainingData:
-    data = config.data
-    snrs = [snr for snr in SNRS_DB if snr >= data.snr_min_db]
-    device = training_device(config)
-    source = make_source(data.profile, device=device)
-    names = source.classes.names
+def _of_source(config: TrainConfig, dataset: Generated) -> TrainingData:
+    data, source = config.data, dataset.source
+    on_cpu = source.device.type == "cpu"
     batches = GeneratedBatches(
         source,
         config.batch_size,
         seed=config.seed,
-        labels=range(len(names)),
-        snrs_db=snrs,
-        together=1 if device == "cpu" else max(1, FRAMES_TOGETHER_GPU // config.batch_size),
+        labels=range(len(dataset.classes)),
+        snrs_db=[snr for snr in SNRS_DB if snr >= data.snr_min_db],
+        together=1 if on_cpu else max(1, FRAMES_TOGETHER_GPU // config.batch_size),
     )
+    validation = dataset.validation
+    starts = range(0, len(validation), VALIDATION_BATCH)
     return TrainingData(
         source=batches,
         batches_per_epoch=max(1, (data.frames_per_epoch or FRAMES_PER_EPOCH) // config.batch_size),
-        validation=generated_part(source, data, len(names), VALIDATION_SEED),
-        names=names,
-        description=f"the {data.profile} profile, generated, SNR {data.snr_min_db} dB and more; no frame comes twice",
+        validation=[read_batch(validation, slice(start, start + VALIDATION_BATCH)) for start in starts],
+        classes=dataset.classes,
+        description=f"the {dataset.name} profile, generated, SNR {data.snr_min_db} dB and more; no frame comes twice",
     )
-
-
-def generated_part(source: FrameSource, data: DataConfig, classes: int, seed: int) -> list[Batch]:
-    """Make the same number of frames of every modulation at every SNR, in main memory wherever they are made."""
-    cells = classes * len(SNRS_DB)
-    total = cells * (data.validation_frames_per_cell or VALIDATION_FRAMES_PER_CELL)
-    all_cells = GeneratedBatches(source, min(VALIDATION_BATCH, total), seed=seed, labels=range(classes))
-    batches = [all_cells.batch(number).to(torch.device("cpu")) for number in range(-(-total // all_cells.batch_size))]
-    excess = len(batches) * all_cells.batch_size - total
-    if excess:
-        batches[-1] = batches[-1].part(slice(-excess))
-    return batches

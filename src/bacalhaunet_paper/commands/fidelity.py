@@ -33,7 +33,7 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Measure, print, write."""
-    from bacalhaunet.cli.twin_make import changed_settings
+    from bacalhaunet.cli.twin import changed_settings
     from bacalhaunet.radio.profiles import make_source
     from bacalhaunet_paper.fidelity import measure_fidelity, network_files
     from bacalhaunet_paper.fidelity_pages import markdown, summary, write_folder
