@@ -32,7 +32,7 @@ def trained(path, accuracy=0.5, labels=NAMES, **step):
     history = [{**stage, "curve": [[500, 0.2], [1000, 0.3]]}, {**stage, "curve": [[1000, accuracy]], **step}]
     metrics = {"validation_accuracy": accuracy, "validation_frames": 624, "history": history, "frames_seen": 2000}
     spec = replace(SPEC, classes=len(labels))
-    save_model(path, build_network(spec), spec, labels=labels, metrics=metrics)
+    save_model(path, build_network(spec), spec, labels, metrics)
     (path.parent / "config.yaml").write_text("data: {profile: twin}\nseed: 7\n")
     return path
 

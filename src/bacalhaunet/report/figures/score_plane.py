@@ -7,6 +7,7 @@ another font, where these places follow from the points alone, and a picture mad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -54,17 +55,23 @@ _OURS = 10.0
 _NAMED_IN_A_CROWD = ("VGG10 baseline", "winner of 2021")
 
 
-def score_plane(path: Sequence[PlanePoint], name: str = "plane") -> str:
+def score_plane(path: Sequence[PlanePoint], name: str = "plane", *, beside_published: bool = True) -> str:
     """Return the figure as SVG for a page.
 
     Args:
         path: Our networks in the order they were made; none draws the published points alone.
         name: Prefix of the ids.
+        beside_published: Whether the published networks are drawn too: they know RadioML's classes alone.
     """
     with new_figure(7.4, 4.6) as (figure, axes):
-        draw_plane(axes, path)
+        draw_plane(axes, path, beside_published=beside_published)
         steps = "; ".join(f"{p.label}: {100 * p.accuracy:.2f} % at {p.score:.4g}" for p in path)
-        return to_svg(figure, name, f"Accuracy over score beside the published networks. {steps}", halo=True)
+        return to_svg(
+            figure,
+            name,
+            f"Accuracy over score{' beside the published networks' * beside_published}. {steps}",
+            halo=True,
+        )
 
 
 def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
@@ -78,39 +85,37 @@ def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
         return figure
 
 
-def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True) -> None:
+def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True, beside_published: bool = True) -> None:
     """Draw the plane into axes that are already in this style.
 
     Args:
         axes: Where it is drawn.
         path: Our networks.
         joined: Whether a line joins them in their order.
+        beside_published: Whether the published networks are drawn too.
     """
     axes.set_xscale("log")
     accuracies = [point.accuracy for point in path]
-    axes.set_ylim(
-        100 * min([0.547, *(a - 0.04 for a in accuracies)]), 100 * max([0.612, *(a + 0.02 for a in accuracies)])
-    )
-    axes.set_xlim(0.22 * min([0.012, *(point.score for point in path)]), 2.6 * max([1.0, *(p.score for p in path)]))
-    least = 100 * published.baseline().accuracy_at_least
-    axes.axhline(least, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
-    note = {"textcoords": "offset points", "ha": "right", "color": MUTED, "fontsize": 8.5}
-    axes.annotate("56 %, the challenge's least", (axes.get_xlim()[1], least), (-2, -11), **note)
-    named = _published(axes)
+    low, high, cheapest, dearest = (0.547, 0.612, 0.012, 1.0) if beside_published else (1.0, 0.0, math.inf, 0.0)
+    axes.set_ylim(100 * min([low, *(a - 0.04 for a in accuracies)]), 100 * max([high, *(a + 0.02 for a in accuracies)]))
+    scores = [point.score for point in path]
+    axes.set_xlim(0.22 * min([cheapest, *scores]), 2.6 * max([dearest, *scores]))
+    named = _published(axes) if beside_published else []
     intervals = [[(p.score, 100 * bound) for bound in p.interval] for p in path if p.interval]
     for interval in intervals:
         axes.plot(*zip(*interval, strict=True), color=SERIES[0], linewidth=1.2)
-    places = list(zip([p.score for p in path], [100 * a for a in accuracies], strict=True))
+    places = list(zip(scores, [100 * a for a in accuracies], strict=True))
     if joined:
         axes.plot(*zip(*places, strict=True), color=SERIES[0], linewidth=1.6)
-    axes.plot([p.score for p in path], [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
+    axes.plot(scores, [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
     ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if axes.get_xlim()[0] <= tick]
     axes.set_xticks([tick for tick in ticks if tick <= axes.get_xlim()[1]], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xticks([], minor=True)
     axes.set(xlabel="inference cost score, logarithmic; 1 is the 8-bit VGG10", ylabel="accuracy, %")
     drawn = [[place] for line in axes.lines for place in np.asarray(line.get_xydata()).tolist()]
-    lines = [places, *intervals, *drawn, [(score, least) for score in axes.get_xlim()]]
+    least = 100 * published.baseline().accuracy_at_least
+    lines = [places, *intervals, *drawn, [(score, least) for score in axes.get_xlim()] if beside_published else []]
     ours = [(p.label, *place) for p, place in zip(path, places, strict=True) if p.label]
     place_labels(axes, ours, lines, size=_OURS, color=INK if joined else SERIES[0])
     single = set(_LABELS.values()) - set(_NAMED_IN_A_CROWD)
@@ -119,11 +124,15 @@ def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True) -
 
 
 def _published(axes: Axes) -> list[tuple[str, float, float]]:
-    """Draw the published points and return their names and places.
+    """Draw the published points and the least accuracy; return the names of points and their places.
 
     Where they crowd at the top of a tall plane, two of them alone are named.
     """
     low, high = axes.get_ylim()
+    least = 100 * published.baseline().accuracy_at_least
+    axes.axhline(least, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
+    note = {"textcoords": "offset points", "ha": "right", "color": MUTED, "fontsize": 8.5}
+    axes.annotate("56 %, the challenge's least", (axes.get_xlim()[1], least), (-2, -11), **note)
     steps = published.pruning_steps()
     axes.plot([s.score for s in steps], [100 * s.accuracy for s in steps], "o-", color=MUTED, markersize=4, linewidth=1)
     named = [("the paper's path", steps[0].score, 100 * steps[0].accuracy), *_unpruned(axes)]
