@@ -5,7 +5,7 @@
 Makes a recording of that size (deleted afterwards), then by turns: frames a second of the engine on frames in memory,
 and of 'classify -o labels.sigmf-meta' without the front end, which reads, cuts, scales, classifies, keeps its progress
 and writes annotations. Prints their ratio and the resident memory of the process that classifies. The front end is
-timed on a part of 256 MB: looking for signals, and 'classify --detect' as a whole, in Msamples/s. The default network
+timed on a part of 256 MB: looking for signals, and 'scan' as a whole, in Msamples/s. The default network
 is the 2021 one beside the checkout, or the first that comes with the package.
 """
 
@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.front_end.classification import CaptureClassification
 from bacalhaunet.classify.front_end.signals import find_signals
+from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.cli.main import main as bacalhaunet
 from bacalhaunet.data.recordings.recording import open_recording
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
@@ -85,9 +85,9 @@ def front_end(network, meta):
     start = time.perf_counter()
     signals = find_signals(recording)
     looked = time.perf_counter() - start
-    work = CaptureClassification(open_engine(network, "native"), recording, signals=signals)
+    work = Classification(open_engine(network, "native"), recording, signals)
     start = time.perf_counter()
-    frames = sum(answer.summary.frames for answer in work.answers())
+    frames = sum(answer.frames for answer in work.answers())
     brought = time.perf_counter() - start
     inside = sum(signal.stop - signal.start for signal in signals) / 1e6
     print(

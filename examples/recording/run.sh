@@ -9,9 +9,9 @@ echo "== a recording of six signals"
 python3 "$here/make_recording.py" "$out/capture.sigmf-meta"
 
 echo "== what is in it"
-bacalhaunet classify "$out/capture.sigmf-meta" ${1:+--network "$1"} --detect \
+bacalhaunet scan "$out/capture.sigmf-meta" ${1:+--network "$1"} \
     -o "$out/labelled.sigmf-meta" --picture "$out/capture.png"
-bacalhaunet classify "$out/capture.sigmf-meta" ${1:+--network "$1"} --detect -o "$out/labelled.csv" >"$out/table.txt"
+bacalhaunet scan "$out/capture.sigmf-meta" ${1:+--network "$1"} -o "$out/labelled.csv" >"$out/table.txt"
 
 echo "== the annotations beside the truth"
 python3 "$here/compare.py" "$out/labelled.sigmf-meta" "$out/truth.sigmf-meta"

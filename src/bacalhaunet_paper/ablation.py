@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress, say
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report.figures.style import INK, MUTED, SERIES, new_figure, to_svg_file
@@ -37,7 +37,10 @@ LEFT_OUT: dict[str, tuple[str, Callable[[CompressConfig], CompressConfig]]] = {
         "importance not divided by the marginal score",
         lambda c: replace(c, pruning=replace(c.pruning, score_aware=False)),
     ),
-    "sensitivity": ("magnitude as importance", lambda c: replace(c, pruning=replace(c.pruning, criterion="magnitude"))),
+    "sensitivity": (
+        "magnitude as importance",
+        lambda c: replace(c, pruning=replace(c.pruning, importance="layer-rms")),
+    ),
     "return": (
         "return of cut weights turned on, or off",
         lambda c: replace(c, pruning=replace(c.pruning, regrow=not c.pruning.regrow)),
@@ -54,7 +57,7 @@ class AblationRow:
     Attributes:
         name: What was left out, or ``everything``.
         title: The same in words.
-        accuracy: Accuracy on validation frames.
+        accuracy: Share of validation frames classified correctly.
         validation_frames: Their number.
         score: The challenge's score.
         frames: Training frames after the start.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -26,7 +26,9 @@ import torch
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.evaluation import Batch, Evaluation, Tally, class_map, predict, wilson_interval
+from bacalhaunet.classify.evaluation import class_predictor
+from bacalhaunet.data.dataset import Batch
+from bacalhaunet.data.evaluation import Evaluation, evaluate_together, wilson_interval
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB, by_name
 from bacalhaunet_paper.fidelity_real import RealFrames, compare_real_frames
@@ -207,6 +209,13 @@ class SampleStatistics:
             chosen = frames[(labels == label) & (snrs_db == snr)][:, :, :count].astype(np.float64)
             self._powers[label, snr, count].append((chosen**2).sum(1).mean(1))
 
+    def watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches, and count each."""
+        for batch in batches:
+            assert batch.snr_db is not None
+            self.add(batch.frames, batch.labels, batch.snr_db)
+            yield batch
+
     def comparisons(self) -> list[Comparison]:
         """Every published figure beside the twin's."""
         found = []
@@ -288,7 +297,7 @@ def all_cells(source: FrameSource, frames_per_cell: int, seed: int) -> Iterator[
             snrs = torch.full((len(labels[here]),), float(snr))
             modulation, number = torch.from_numpy(labels[here]), torch.from_numpy(index[here])
             frames = source.frames(modulation, snrs, number, seed=seed).cpu().numpy()
-            yield frames, labels[here].astype(np.int64), snrs.numpy()
+            yield Batch(frames, labels[here].astype(np.int64), snrs.numpy())
 
 
 def measure_fidelity(
@@ -318,16 +327,10 @@ def measure_fidelity(
         raise ConfigError(f"{frames_per_cell} frames per cell", allowed="1 or more")
     real = compare_real_frames(source, real_frames, seed) if real_frames is not None else None
     engines = [open_engine(path) for path in networks]
-    maps = [class_map(engine) for engine in engines]
-    tallies, statistics = [Tally() for _ in engines], SampleStatistics()
-    for frames, labels, snrs in all_cells(source, frames_per_cell, seed):
-        statistics.add(frames, labels, snrs)
-        for engine, to_label, tally in zip(engines, maps, tallies, strict=True):
-            tally.add(labels, to_label[predict(engine, frames)], snrs)
-        progress(len(labels))
-    judged = tuple(
-        NetworkFidelity(path.name, tally.result(), published_network(path.name))
-        for path, tally in zip(networks, tallies, strict=True)
-    )
+    predictors = {str(path): class_predictor(engine, NAMES) for path, engine in zip(networks, engines, strict=True)}
+    statistics = SampleStatistics()
+    batches = statistics.watched(all_cells(source, frames_per_cell, seed))
+    found_by = evaluate_together(predictors, batches, NAMES, progress)
+    judged = tuple(NetworkFidelity(path.name, found_by[str(path)], published_network(path.name)) for path in networks)
     found = Fidelity(frames_per_cell, seed, judged, tuple(statistics.comparisons()))
     return replace(found, real_frames=real)

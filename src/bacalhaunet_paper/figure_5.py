@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep
+from bacalhaunet.compression.config import REPORT_STEPS, PruneStep
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.report import published, wording
 from bacalhaunet_paper.figures import CostPoint, pruning_grid

@@ -10,18 +10,21 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.evaluation import predict, wilson_interval
+from bacalhaunet.classify.evaluation import predict
 from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.batches import Batch
+from bacalhaunet.data.evaluation import Evaluation, Predictor, evaluate_together, wilson_interval
 from bacalhaunet.errors import BacalhauNetError, ConfigError
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.models.states import fit_thresholds, transfer_state
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.training.config import OptimizerConfig, TrainConfig
 from bacalhaunet.training.fit import fit
@@ -32,15 +35,12 @@ from bacalhaunet_paper.frames import Frames
 from bacalhaunet_paper.slimming import remove_channels, scale_penalty
 from bacalhaunet_paper.stages import Facts, Stages
 
-Judge = Callable[[Batch], Tensor]
-"""Whether each frame of a batch is classified correctly: bool (batch,), on the CPU."""
-
 CHUNK = 128
 """Frames of one forward pass of torch on a CPU; the layers of more leave its cache."""
 
 
-def judge_of(model: Path) -> Judge:
-    """Return the judge of a saved model: the native engine for one with an integer form, torch for others.
+def predictor_of(model: Path) -> Predictor:
+    """Return what classifies frames as a saved model does: the native engine for one with an integer form, or torch.
 
     The two name the same class but for rounding ties. A GPU runs all of them in torch.
     """
@@ -49,16 +49,14 @@ def judge_of(model: Path) -> Judge:
         try:
             engine = open_engine(model, "native")
         except BacalhauNetError:  # a float sum, a gate, no kernels: torch can
-            return partial(judged, ready(saved.network))
-        return lambda batch: torch.from_numpy(predict(engine, batch.frames.numpy())) == batch.labels
-    return partial(judged, ready(saved.network))
+            return partial(predicted, ready(saved.network))
+        return lambda frames: predict(engine, frames.numpy())
+    return partial(predicted, ready(saved.network))
 
 
 def accuracy_on(network: nn.Module, batches: Sequence[Batch]) -> float:
-    """Return the accuracy of a network on frames."""
-    network = ready(network)
-    counts = [int(judged(network, batch).sum()) for batch in batches]
-    return sum(counts) / sum(len(batch.labels) for batch in batches)
+    """Return the share of frames that a network classifies correctly."""
+    return evaluate_together({"": partial(predicted, ready(network))}, batches, NAMES)[""].accuracy
 
 
 def ready(network: nn.Module) -> nn.Module:
@@ -67,12 +65,11 @@ def ready(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def judged(network: nn.Module, batch: Batch) -> Tensor:
-    """Return which frames a network in torch classifies correctly."""
+def predicted(network: nn.Module, frames: Tensor) -> Tensor:
+    """Return the classes that a network in torch gives frames."""
     device = next(network.parameters()).device
-    parts = torch.split(batch.frames.to(device), CHUNK if device.type == "cpu" else len(batch.frames))
-    found: Tensor = torch.cat([network(part).argmax(dim=1) for part in parts]) == batch.labels.to(device)
-    return found.cpu()
+    parts = torch.split(frames.to(device), CHUNK if device.type == "cpu" else len(frames))
+    return torch.cat([network(part).argmax(dim=1) for part in parts])
 
 
 LEARNING_RATE, MATRIX_LEARNING_RATE = 0.01, 0.05
@@ -120,7 +117,7 @@ class Trained:
 
     Attributes:
         model: The saved model, relative to the folder.
-        validation_accuracy: Accuracy on validation frames.
+        validation_accuracy: Share of validation frames classified correctly.
         frames_seen: Training frames, those of the networks it started from included.
         score: The official score, zeros discounted.
         density: Share of weights that are not zero.
@@ -146,7 +143,7 @@ class Jobs:
         self.frames = Frames(setting)
         _ = self.frames.file  # a file that cannot be used is refused before the folder is begun
         self.stages = Stages(folder, setting.plain())
-        self._judges: dict[str, Judge] = {}
+        self._predictors: dict[str, Predictor] = {}
 
     def train(self, job: Job) -> Trained:
         """Do a job, resuming it if it was interrupted.
@@ -238,7 +235,7 @@ class Jobs:
         """Return a network of other bits with the same weights, its thresholds from training frames."""
         other = fresh_network(spec, self.setting.seed)
         transfer_state(other, network.state_dict())
-        calibrate(other, self.frames.calibration())
+        fit_thresholds(other, self.frames.calibration())
         return other
 
     def _config(self, job: Job) -> TrainConfig:
@@ -272,24 +269,18 @@ class Jobs:
         return {"trained": asdict(Trained(model, validation, seen, cost_of(path).score, density(network)))}
 
     def _count(self, models: Mapping[str, Trained], part: list[Callable[[], Batch]], _folder: Path) -> Facts:
-        """Count frames, and those each network classifies correctly, by SNR."""
-        judges = {label: self._judge(given.model) for label, given in models.items()}
-        totals: Counter[int] = Counter()
-        right: dict[str, Counter[int]] = {label: Counter() for label in judges}
-        for make in part:
-            batch = make()
-            snrs = batch.snrs_db.cpu().round().int()
-            totals.update(snrs.tolist())
-            for label, judge in judges.items():
-                right[label].update(snrs[judge(batch)].tolist())
-        plain = {label: {str(snr): count for snr, count in counts.items()} for label, counts in right.items()}
-        return {"totals": {str(snr): count for snr, count in totals.items()}, "right": plain}
+        """Count frames, and those that each network classifies correctly, by SNR."""
+        predictors = {label: self._predictor(given.model) for label, given in models.items()}
+        found = evaluate_together(predictors, (make() for make in part), NAMES)
+        right = {label: _by_snr(one, np.trace(one.counts, axis1=1, axis2=2)) for label, one in found.items()}
+        any_of_them = next(iter(found.values()))
+        return {"totals": _by_snr(any_of_them, any_of_them.counts.sum(axis=(1, 2))), "right": right}
 
-    def _judge(self, model: str) -> Judge:
+    def _predictor(self, model: str) -> Predictor:
         """Open a network once, not again for each part of the test frames."""
-        if model not in self._judges:
-            self._judges[model] = judge_of(self.folder / model)
-        return self._judges[model]
+        if model not in self._predictors:
+            self._predictors[model] = predictor_of(self.folder / model)
+        return self._predictors[model]
 
 
 def try_train(jobs: Jobs, job: Job) -> Trained | None:
@@ -305,6 +296,10 @@ def try_train(jobs: Jobs, job: Job) -> Trained | None:
 
 def _tail(given: Trained) -> str:
     return hashlib.sha256(given.model.encode()).hexdigest()[:8]
+
+
+def _by_snr(evaluation: Evaluation, counts: NDArray[np.int64]) -> dict[str, int]:
+    return {str(snr): int(count) for snr, count in zip(evaluation.snrs_db, counts, strict=True)}
 
 
 def _result(label: str, counted: list[Facts]) -> Facts:

@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.benchmark import benchmark, one_core, to_dict
 from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
 from bacalhaunet.classify.evaluation import evaluate, predict
-from bacalhaunet.classify.evaluation_data import Selection, batches
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.dataset import Indices
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.deploy.parity import check_parity, qonnx_outputs
 from bacalhaunet.errors import UnsupportedOperationError
 from bacalhaunet.models.onnx_files import read_onnx
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.outputs import write_text
-from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.published import winner
 from bacalhaunet.report.run import load_run
 
@@ -42,8 +41,8 @@ def measure(model: Path, data: Path, folder: Path) -> dict[str, Any]:
     Returns:
         ``accuracy``, ``interval``, ``frames`` and ``score``.
     """
-    with RadioMLFile(data) as file:
-        result = evaluate(open_engine(model), batches(file, Selection("test").indices(file)), NAMES)
+    test = RadioML(data).test
+    result = evaluate(open_engine(model), test.batches(), test.classes.names)
     cost = cost_of(model)
     shown = {str(snr): result.confusion_at(snr).tolist() for snr in SHOWN_SNRS_DB if snr in result.snrs_db}
     write_text(folder / EVALUATION_FILE, json.dumps({**result.to_dict(), "confusion_by_snr": shown}))

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.recording import Classification
-from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, prune
+from bacalhaunet.classify.pipeline import Classification
+from bacalhaunet.compression.config import REPORT_STEPS, PruneStep
+from bacalhaunet.compression.iterative import prune
 from bacalhaunet.data.generate import Generation, generate_file
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
@@ -138,7 +139,7 @@ class PipelineConfig:
 
     def criterion(self) -> Facts:
         """Return what epsilon is compared with, as ``prune`` takes it: from scratch the weights as they are."""
-        return {} if self.start is None else {"weight_rms": WEIGHT_RMS, "weight_unit": "worth"}
+        return {} if self.start is None else {"importance": "saliency", "weight_rms": WEIGHT_RMS}
 
     def command(self) -> list[str]:
         """Return the command that does this run again."""

@@ -10,7 +10,7 @@ from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.calibration_data import frame_logits, signal_logits
 from bacalhaunet.classify.calibration_fit import calibrate
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.evaluation import Batch
+from bacalhaunet.data.dataset import Batch
 from bacalhaunet.radio.modulations import SNRS_DB
 from bacalhaunet_paper.shipping_measurement import Split
 
@@ -44,4 +44,4 @@ def _batches(split: Split) -> Iterator[Batch]:
     for part in split.parts():
         for batch in split.batches(part):
             frames, labels, snrs = (tensor.cpu().numpy() for tensor in (batch.frames, batch.labels, batch.snrs_db))
-            yield frames, labels, snrs
+            yield Batch(frames, labels, snrs)

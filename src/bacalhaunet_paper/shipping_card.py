@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from bacalhaunet.classify.engines import cores
-from bacalhaunet.classify.evaluation import Evaluation, wilson_interval
 from bacalhaunet.cost.report import CostReport
+from bacalhaunet.data.evaluation import Evaluation, wilson_interval
 from bacalhaunet_paper.shipping_measurement import Split
 
 Card = dict[str, Any]

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.evaluation import Evaluation, class_map, predict
+from bacalhaunet.classify.evaluation import evaluate
 from bacalhaunet.data.batches import Batch, GeneratedBatches
+from bacalhaunet.data.evaluation import Evaluation
 from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.prefetch import prefetch
@@ -89,7 +90,6 @@ def measure(engine: Engine, split: Split, folder: Path) -> Evaluation:
         ModelFileError: If the network's classes are not the split's, it gives NaN, or counts in ``folder`` are damaged.
     """
     names = split.names
-    to_label = class_map(engine, names)
     digest = hashlib.sha256(Path(engine.target).read_bytes()).hexdigest()[:16]
     kept = folder / f"{split.profile}-{split.seed}-{split.per_cell}-{digest}-{engine.name}"
     total = np.zeros((len(SNRS_DB), len(names), len(names)), np.int64)
@@ -97,7 +97,7 @@ def measure(engine: Engine, split: Split, folder: Path) -> Evaluation:
     for number, part in enumerate(parts):
         path = kept / f"part-{number}.json"
         known = path.is_file()
-        total += _counts(once(path, partial(_count, engine, split, part, to_label)), total.shape, path)
+        total += _counts(once(path, partial(_count, engine, split, part)), total.shape, path)
         if not known:
             counted += 1
             left = (time.monotonic() - begun) / counted * (len(parts) - number - 1)
@@ -110,13 +110,11 @@ def measure(engine: Engine, split: Split, folder: Path) -> Evaluation:
     return result
 
 
-def _count(engine: Engine, split: Split, part: range, to_label: NDArray[np.int64]) -> list[list[list[int]]]:
+def _count(engine: Engine, split: Split, part: range) -> list[list[list[int]]]:
     """Count the frames of a part by SNR label, class and named class."""
     counts = np.zeros((len(SNRS_DB), len(split.names), len(split.names)), np.int64)
-    for batch in split.batches(part):
-        predicted = to_label[predict(engine, batch.frames.cpu().numpy())]
-        places = np.searchsorted(SNRS_DB, batch.snrs_db.cpu().numpy().round())
-        np.add.at(counts, (places, batch.labels.cpu().numpy(), predicted), 1)
+    found = evaluate(engine, split.batches(part), split.names)
+    counts[[SNRS_DB.index(snr) for snr in found.snrs_db]] = found.counts
     return counts.tolist()
 
 

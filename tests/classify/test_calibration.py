@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.classify import calibration as kept
+from bacalhaunet.classify.answers import Pool
 from bacalhaunet.classify.calibration import (
     Calibration,
     calibration_entry,
@@ -24,7 +25,6 @@ from bacalhaunet.classify.calibration_fit import (
     log_softmax,
     negative_log_likelihood,
 )
-from bacalhaunet.classify.recording import Pool
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.onnx_metadata import with_entry
 from tests.models.test_onnx_metadata import PLAIN

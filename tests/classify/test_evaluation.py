@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.evaluation import Tally, evaluate, predict, wilson_interval
+from bacalhaunet.classify.evaluation import evaluate, predict
+from bacalhaunet.data.evaluation import Tally, wilson_interval
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.radio.modulations import NAMES
 
@@ -109,13 +110,13 @@ def test_json_has_exactly_the_agreed_keys_and_is_finite():
 def test_classes_are_matched_by_name_not_by_number():
     reordered = NAMES[::-1]
     frames = frames_saying([0, 1, 23])
-    result = evaluate(FixedEngine(reordered), [(frames, np.array([23, 22, 0]), np.zeros(3, np.float32))])
+    result = evaluate(FixedEngine(reordered), [(frames, np.array([23, 22, 0]), np.zeros(3, np.float32))], NAMES)
     assert result.accuracy == 1.0
 
 
 def test_a_network_with_foreign_classes_is_refused():
     with pytest.raises(ModelFileError, match="LoRa"):
-        evaluate(FixedEngine((*NAMES[:23], "LoRa")), random_batches())
+        evaluate(FixedEngine((*NAMES[:23], "LoRa")), random_batches(), NAMES)
 
 
 def test_nan_logits_are_refused_and_counted():
@@ -129,7 +130,7 @@ def test_no_frames_is_an_error_not_a_division_by_zero():
 
 
 def test_a_tally_refuses_labels_that_are_no_class():
-    tally = Tally()
+    tally = Tally(NAMES)
     with pytest.raises(ConfigError, match="0 to 23"):
         tally.add(np.array([24]), np.array([0]), np.zeros(1, np.float32))
     with pytest.raises(ConfigError, match="2 labels"):

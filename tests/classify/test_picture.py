@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from bacalhaunet.classify.front_end.constellation import root_raised_cosine, signal_points
 from bacalhaunet.classify.front_end.signals import find_signals
 from bacalhaunet.classify.picture import Box, check_picture, write_picture
-from bacalhaunet.classify.symbol_plane import root_raised_cosine, signal_points
 from bacalhaunet.data.recordings.recording import Capture, Recording, recording_of
 from bacalhaunet.errors import ConfigError, MissingExtraError
 from tests.classify.front_end.captures import linear_signal

@@ -9,19 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import classify
+from bacalhaunet.cli import recordings
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.recording import open_recording
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from tests.classify.fake_engine import PowerEngine
-from tests.classify.test_recording import noise
+from tests.classify.test_pipeline import noise
 
 GROUP = ("group", "group_confidence")
 
 
 @pytest.fixture(autouse=True)
 def _fake_engine(monkeypatch):
-    monkeypatch.setattr(classify, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
 
 
 @pytest.fixture
@@ -151,22 +151,23 @@ def shipped_with(accuracies):
 
 
 def test_without_a_network_and_with_none_shipped_the_error_says_what_to_pass(recording, monkeypatch, capsys):
-    monkeypatch.setattr(classify, "shipped_networks", dict)
+    monkeypatch.setattr(recordings, "shipped_networks", dict)
     assert main(["classify", str(recording)]) == 2
     assert "--network" in capsys.readouterr().err
 
 
 def test_without_a_network_the_most_accurate_shipped_one_answers(recording, monkeypatch, capsys):
     opened = []
-    monkeypatch.setattr(classify, "shipped_networks", lambda: shipped_with({"a": 0.5, "b": 0.7, "c": 0.6}))
-    monkeypatch.setattr(classify, "open_engine", lambda target, *_, **__: opened.append(target) or PowerEngine())
+    monkeypatch.setattr(recordings, "shipped_networks", lambda: shipped_with({"a": 0.5, "b": 0.7, "c": 0.6}))
+    monkeypatch.setattr(recordings, "open_engine", lambda target, *_, **__: opened.append(target) or PowerEngine())
     assert main(["classify", str(recording)]) == 0
     assert opened == ["b"]
 
 
 def test_the_command_never_imports_what_the_core_install_lacks(recording):
     code = (
-        "import sys, bacalhaunet.cli.classify, bacalhaunet.classify.recording, bacalhaunet.cli.main\n"
+        "import sys, bacalhaunet.cli.classify, bacalhaunet.cli.scan, bacalhaunet.classify.scanning\n"
+        "import bacalhaunet.cli.main\n"
         "from bacalhaunet.data.recordings.recording import open_recording\n"
         f"open_recording({str(recording)!r}).read(0, 10)\n"
         "heavy = {'torch', 'h5py', 'onnx', 'scipy', 'lightning', 'brevitas', 'qonnx'} & set(sys.modules)\n"
@@ -179,11 +180,3 @@ def test_the_command_never_imports_what_the_core_install_lacks(recording):
 def test_a_network_that_nobody_trained_is_refused(recording, capsys):
     assert main(["classify", str(recording), "--network", "bacalhaunet"]) == 2
     assert "has no trained weights" in capsys.readouterr().err
-
-
-def test_a_recording_taken_as_it_is_is_said_to_be(recording, tmp_path, capsys):
-    assert classified(recording) == 0
-    assert "'--detect' finds the signals of a capture" in capsys.readouterr().err
-    np.save(tmp_path / "frames.npy", np.ones((2, 2, 1024), np.float32))  # frames are what networks take
-    assert classified(tmp_path / "frames.npy") == 0
-    assert "--detect" not in capsys.readouterr().err

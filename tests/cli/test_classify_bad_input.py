@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import classify
+from bacalhaunet.cli import recordings
 from bacalhaunet.cli.main import main
 from tests.classify.fake_engine import PowerEngine
 from tests.data.recordings.test_bad_recordings import CLAIM, META, npy_bytes, tar_bytes
@@ -95,18 +95,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("detect", [False, True])
+@pytest.mark.parametrize("command", ["classify", "scan"])
 @pytest.mark.parametrize("case", CASES)
-def test_bad_recordings_end_with_2_and_a_message(tmp_path, monkeypatch, capsys, case, detect):
-    if detect:
+def test_bad_recordings_end_with_2_and_a_message(tmp_path, monkeypatch, capsys, case, command):
+    if command == "scan":
         pytest.importorskip("scipy", reason="needs scipy")
-    monkeypatch.setattr(classify, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
     name, content, others, words = CASES[case]
     for file, its in ({name: content} | others).items():
         (tmp_path / file).write_bytes(its)
     before = sorted(tmp_path.iterdir())
-    options = ["--detect"] if detect else []
-    code = main(["classify", str(tmp_path / name), "--network", "any", "-o", str(tmp_path / "x.csv"), *options])
+    code = main([command, str(tmp_path / name), "--network", "any", "-o", str(tmp_path / "x.csv")])
     captured = capsys.readouterr()
     assert (code, captured.out) == (2, "")
     assert captured.err.startswith("error: ")

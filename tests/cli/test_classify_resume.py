@@ -9,11 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import classify
+from bacalhaunet.cli import recordings
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from tests.classify.fake_engine import PowerEngine
-from tests.classify.test_recording import noise
+from tests.classify.test_pipeline import noise
 
 FRAMES = 4673
 
@@ -40,9 +40,9 @@ class Stopping(PowerEngine):
         return super().logits(frames)
 
 
-def run(monkeypatch, engine, path, output, *options):
-    monkeypatch.setattr(classify, "open_engine", lambda target, engine_="auto", threads=None: engine)
-    words = ["classify", str(path), "--network", "any", "--normalization", "none", "--frame-step", "64"]
+def run(monkeypatch, engine, path, output, *options, command="classify"):
+    monkeypatch.setattr(recordings, "open_engine", lambda target, engine_="auto", threads=None: engine)
+    words = [command, str(path), "--network", "any", "--normalization", "none", "--hop-length", "64"]
     return main([*words, "-o", str(output), *options])
 
 
@@ -123,13 +123,12 @@ def test_signals_are_not_looked_for_again(tmp_path, monkeypatch, capsys):
 
     samples, _ = capture(np.random.default_rng(3), length=1 << 17, signals=3)
     path = write_sigmf(tmp_path / "capture", samples, 1e6)
-    options = ("--detect", "--json")
-    assert run(monkeypatch, PowerEngine(), path, tmp_path / "whole.jsonl", *options) == 0
+    assert run(monkeypatch, PowerEngine(), path, tmp_path / "whole.jsonl", "--json", command="scan") == 0
     text = capsys.readouterr().out
-    assert run(monkeypatch, Stopping(1), path, tmp_path / "a.jsonl", *options) == 130
-    monkeypatch.setattr("bacalhaunet.classify.front_end.classification.find_signals", None)
+    assert run(monkeypatch, Stopping(1), path, tmp_path / "a.jsonl", "--json", command="scan") == 130
+    monkeypatch.setattr("bacalhaunet.cli.scan.find_signals", None)
     engine = PowerEngine()
-    assert run(monkeypatch, engine, path, tmp_path / "a.jsonl", *options) == 0
+    assert run(monkeypatch, engine, path, tmp_path / "a.jsonl", "--json", command="scan") == 0
     assert capsys.readouterr().out == text
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert 0 < sum(engine.batches) < len(json.loads(text)["frames"])

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from bacalhaunet.compression.score_pruning import ScorePruningConfig, prune_to_score
+from bacalhaunet.compression.config import ScorePruningConfig
+from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
 from bacalhaunet.radio.class_set import ClassSet

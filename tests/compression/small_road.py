@@ -11,9 +11,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bacalhaunet.compression.config import AllocationConfig, CompressConfig
+from bacalhaunet.compression.config import AllocationConfig, CompressConfig, ScorePruningConfig
 from bacalhaunet.compression.pipeline import compress
-from bacalhaunet.compression.score_pruning import ScorePruningConfig
 from bacalhaunet.models.catalog import separable_network
 from tests.compression.small_pruning import data
 from tests.training.shared_run import CLASSES, batches

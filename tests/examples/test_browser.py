@@ -11,7 +11,7 @@ import pytest
 
 from bacalhaunet.classify.calibration import Calibration, write_calibration
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.recording import Classification
+from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.data.recordings.recording import open_recording
 from tests.classify.front_end.captures import linear_signal
 from tests.examples.test_walks import ROOT, network

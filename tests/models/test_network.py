@@ -13,7 +13,7 @@ from bacalhaunet.models.catalog import CATALOG, find_spec
 from bacalhaunet.models.layers import Quantizer, compute_plainly
 from bacalhaunet.models.native import functions
 from bacalhaunet.models.network import build_network
-from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.models.states import fit_thresholds, transfer_state
 
 from .random_specs import network_specs
 
@@ -158,7 +158,7 @@ def test_float_weights_move_into_a_quantized_network_and_calibration_brings_it_n
     batch = frames(32, spec)
     with torch.no_grad():
         expected, before = plain(batch), quantized(batch)
-        calibrate(quantized, batch)
+        fit_thresholds(quantized, batch)
         after = quantized(batch)
     spread = float(expected.std())
     assert float((after - expected).square().mean().sqrt()) < 0.1 * spread

@@ -18,7 +18,6 @@ from bacalhaunet.cost.analytic import (
 )
 from bacalhaunet.cost.metric import metric_cost
 from bacalhaunet.deploy.export import trace
-from bacalhaunet.deploy.integer.interpreter import logits
 from bacalhaunet.deploy.integer.lowering import lower_model
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.layers import compute_plainly
@@ -89,7 +88,7 @@ def test_the_integer_program_of_the_export_computes_the_same_logits(format):
         frames = torch.randn(16, 2, 64)
         expected = network(frames).numpy()
     program = lower_model(trace(network, format, 64))
-    found = logits(program, frames.numpy())
+    found = program.logits(frames.numpy())
     same = np.isclose(found, expected, rtol=1e-3, atol=1e-3).all(axis=1)
     assert same.mean() >= 0.9  # a value on a rounding boundary may fall on either side
 

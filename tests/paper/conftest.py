@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet_paper.budgets import Setting, TableBudget
 from bacalhaunet_paper.jobs import Trained

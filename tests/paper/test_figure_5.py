@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from bacalhaunet.compression.iterative import REPORT_STEPS
+from bacalhaunet.compression.config import REPORT_STEPS
 from bacalhaunet.report import published
 from bacalhaunet_paper import figure_5 as module
 from bacalhaunet_paper.figure_5 import TOLERANCE, explore, figure_5, published_path, select

@@ -7,7 +7,7 @@ from bacalhaunet.data.batches import GeneratedBatches
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import save_model
-from bacalhaunet.models.states import calibrate
+from bacalhaunet.models.states import fit_thresholds
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.radio.twin import Twin
 from bacalhaunet_paper import jobs as naming
@@ -21,16 +21,17 @@ def batch():
 
 
 @pytest.mark.parametrize("spec", [SMALL, SMALL.quantized(6, 6, sum_bits=6)], ids=["float", "6 bits"])
-def test_the_judge_of_a_model_says_of_each_frame_what_torch_says(spec, batch, tmp_path):
+def test_the_classes_a_saved_model_gives_are_what_torch_gives(spec, batch, tmp_path):
     torch.manual_seed(1)
     network = build_network(spec).eval()
-    calibrate(network, batch.frames)
+    fit_thresholds(network, batch.frames)
     save_model(tmp_path / "model.safetensors", network, spec, NAMES)
-    found = naming.judge_of(tmp_path / "model.safetensors")(batch)
-    expected = network(batch.frames).argmax(1) == batch.labels
-    assert found.dtype == torch.bool
+    found = torch.as_tensor(naming.predictor_of(tmp_path / "model.safetensors")(batch.frames))
+    expected = network(batch.frames).argmax(1)
+    assert found.dtype == torch.int64
     assert int((found != expected).sum()) <= 1  # a tie in rounding
-    assert naming.accuracy_on(network, [batch]) == pytest.approx(float(expected.float().mean()))
+    correct = (expected == batch.labels).float().mean()
+    assert naming.accuracy_on(network, [batch]) == pytest.approx(float(correct))
 
 
 def test_a_quantized_network_runs_natively_and_falls_back_to_torch(batch, tmp_path, monkeypatch):
@@ -43,6 +44,6 @@ def test_a_quantized_network_runs_natively_and_falls_back_to_torch(batch, tmp_pa
         raise naming.BacalhauNetError("no integer form")
 
     monkeypatch.setattr(naming, "open_engine", refuse)
-    found = naming.judge_of(tmp_path / "model.safetensors")(batch)
+    found = torch.as_tensor(naming.predictor_of(tmp_path / "model.safetensors")(batch.frames))
     assert asked == ["native"]
-    assert torch.equal(found, network(batch.frames).argmax(1) == batch.labels)
+    assert torch.equal(found, network(batch.frames).argmax(1))

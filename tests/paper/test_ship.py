@@ -9,8 +9,8 @@ pytest.importorskip("lightning")
 
 from bacalhaunet.classify.calibration import read_calibration
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models import shipped_networks

@@ -10,8 +10,8 @@ pytest.importorskip("lightning")
 
 import bacalhaunet
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.data.generated import TEST_SEED, VALIDATION_SEED
 from bacalhaunet.models.shipped_networks import FOLDER, shipped_networks
 from bacalhaunet.radio.modulations import SNRS_DB

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.evaluation import Evaluation
 from bacalhaunet.cost.report import CostReport, Finding, LayerCost
+from bacalhaunet.data.evaluation import Evaluation
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from bacalhaunet.report.run_record import CurveRecord, ParityRecord, RunRecord, StepRecord
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from bacalhaunet.classify.evaluation import Evaluation
+from bacalhaunet.data.evaluation import Evaluation
 from bacalhaunet.report.merged import confused, group_counts, high_snr_part
 
 

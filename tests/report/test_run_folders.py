@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bacalhaunet.classify.evaluation import Evaluation, wilson_interval
 from bacalhaunet.cli.main import main
 from bacalhaunet.compression.path import PathStep, write_path
 from bacalhaunet.cost.of import cost_of
+from bacalhaunet.data.evaluation import Evaluation, wilson_interval
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.catalog import separable_network
 from bacalhaunet.models.network import build_network

@@ -2,7 +2,8 @@ import pytest
 
 pytest.importorskip("lightning")
 
-from bacalhaunet.compression.iterative import PruneStep, prune
+from bacalhaunet.compression.config import PruneStep
+from bacalhaunet.compression.iterative import prune
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
@@ -52,12 +53,12 @@ def test_pruning_with_a_scale_prunes_by_it_and_tells_it(runs, tmp_path):
     step = [PruneStep(0.0, 0.3)]
     densities = {}
     for rms in (0.3, 1.0):
-        [pruned] = prune(config(runs["six"]), step, tmp_path / f"rms-{rms}", weight_rms=rms)
+        [pruned] = prune(config(runs["six"]), step, tmp_path / f"rms-{rms}", importance="layer-rms", weight_rms=rms)
         densities[rms] = pruned.density
         assert history_of(pruned.model)[-1]["weight_rms"] == rms
     assert densities[0.3] < densities[1.0]
     with pytest.raises(ConfigError, match="weight_rms is 0"):
-        next(prune(config(runs["six"]), step, tmp_path / "none", weight_rms=0.0))
+        next(prune(config(runs["six"]), step, tmp_path / "none", importance="layer-rms", weight_rms=0.0))
 
 
 def test_a_network_of_unknown_origin_is_refused(tmp_path):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.calibration_fit import Signals
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.evaluation import Batch, class_map
+from bacalhaunet.classify.evaluation import class_map
+from bacalhaunet.data.dataset import Batch
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import recording_of
 from bacalhaunet.errors import ConfigError

@@ -45,7 +45,7 @@ class Box:
 
     Attributes:
         start: First sample.
-        stop: The sample after the last.
+        stop: The first sample after its end.
         low: Lower edge of the band.
         high: Upper edge.
         label: What is written beside it.
@@ -97,6 +97,15 @@ def write_picture(path: Path, recording: Recording, boxes: Sequence[Box], title:
     """
     check_picture(path, recording)
     import matplotlib as mpl
+
+    with mpl.rc_context(_SETTINGS), whole_file(path) as partial:
+        picture(recording, boxes, title).savefig(partial, dpi=140)
+
+
+def picture(recording: Recording, boxes: Sequence[Box], title: str) -> Figure:
+    """Return the picture as a figure of matplotlib; arguments and errors as of ``write_picture``."""
+    check_picture(Path("picture.png"), recording)
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     shown = sorted((box for box in boxes if box.points is not None), key=lambda box: box.start - box.stop)
@@ -110,15 +119,14 @@ def write_picture(path: Path, recording: Recording, boxes: Sequence[Box], title:
         for place, number in enumerate(numbers):
             _draw_points(figure, grid[1 + place // columns, place % columns], boxes[number], _colour(number))
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, color="#1b1f24")
-        with whole_file(path) as partial:
-            figure.savefig(partial, dpi=140)
+    return figure
 
 
 def _draw_spectrogram(figure: Figure, place: Any, recording: Recording, boxes: Sequence[Box]) -> None:
     spectra = spectrogram(recording, 0, len(recording))
     floor = noise_floor(spectra.power, spectra.averages)
-    step = -(-len(spectra.power) // _COLUMNS)
-    columns = [spectra.power[k : k + step].mean(axis=0) for k in range(0, len(spectra.power), step)]
+    joined = -(-len(spectra.power) // _COLUMNS)
+    columns = [spectra.power[k : k + joined].mean(axis=0) for k in range(0, len(spectra.power), joined)]
     levels = 10 * np.log10(np.maximum(np.stack(columns), floor * 1e-3) / floor)
     rate, unit, zero = _units(recording)
     stop = len(spectra.power) * spectra.cell

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
@@ -17,12 +16,11 @@ from bacalhaunet.classify.calibration import Calibration, read_calibration, writ
 from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, signal_logits
 from bacalhaunet.classify.calibration_fit import CalibrationReport, calibrate, measure
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.evaluation_data import Selection, batches
-from bacalhaunet.cli.classify_progress import progress_line
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.cli.progress import progress_line
+from bacalhaunet.data.dataset import SOURCES, Frames, open_dataset
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import resolve_network
-from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.radio.modulations import RADIOML
 
 if TYPE_CHECKING:
     from bacalhaunet.classify.calibration_fit import Signals
@@ -40,12 +38,12 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add = parser.add_argument
     add("target", type=str, help="an ONNX file or a saved model")
-    add("--data", type=str, required=True, help="an HDF5 file in RadioML 2018.01A's layout")
+    add("--data", type=str, required=True, help=SOURCES)
     add(
         "--split",
         type=Literal["all", "train", "validation", "test"],
         default="validation",
-        help="the part of the file by the prescribed split",
+        help="the part of the data",
     )
     add("--frames", type=int, default=50_000, help="frames of that part to use at most, evenly spread")
     add("--snr-min", type=float | None, default=None, help="smallest SNR label in dB")
@@ -70,15 +68,11 @@ def run(arguments: Namespace) -> None:
             f"{arguments.target} is a name, not a file", allowed="an ONNX file or a saved model, or --check"
         )
     engine = open_engine(arguments.target, arguments.engine, threads=arguments.threads)
-    with RadioMLFile(arguments.data) as file:
-        selection = Selection(arguments.split, arguments.snr_min, arguments.snr_max)
-        numbers = selection.indices(file)
-        if len(numbers) > arguments.frames:
-            numbers = numbers[np.linspace(0, len(numbers) - 1, arguments.frames).round().astype(np.int64)]
-        with progress_line("frames", "frames", len(numbers)) as advance:
-            logits, labels = frame_logits(engine, batches(file, numbers), NAMES, advance)
-        snrs = sorted({float(snr) for snr in file.layout.snrs_of(numbers)})
-    signals = _signals(engine, snrs[::2], arguments)
+    data = open_dataset(arguments.data, frame_length=engine.frame_length).part(arguments.split)
+    frames = data.select(snr_min_db=arguments.snr_min, snr_max_db=arguments.snr_max).spread(arguments.frames)
+    with progress_line("frames", "frames", len(frames)) as advance:
+        logits, labels = frame_logits(engine, frames.batches(), frames.classes.names, advance)
+    signals = _signals(engine, frames, arguments)
     if arguments.check:
         report = measure(read_calibration(arguments.target), logits, labels, signals)
     else:
@@ -92,9 +86,14 @@ def run(arguments: Namespace) -> None:
         _print(report, arguments)
 
 
-def _signals(engine: Engine, snrs_db: list[float], arguments: Namespace) -> Signals | None:
+def _signals(engine: Engine, frames: Frames, arguments: Namespace) -> Signals | None:
+    """Return the twin's signals, at every other SNR of the frames, to fit how the frames of one signal err together."""
     if not arguments.signals:
         return None
+    if frames.classes != RADIOML or frames.snr_db is None:
+        print("note: only signals of RadioML's classes can be made; the correlation stays as it is", file=sys.stderr)
+        return None
+    snrs_db = sorted({float(snr) for snr in frames.snr_db})[::2]
     total = len(engine.labels) * len(snrs_db) * arguments.signals * SIGNAL_FRAMES
     with progress_line("signals", "frames", total) as advance:
         return signal_logits(engine, snrs_db, arguments.signals, arguments.seed, advance)

@@ -1,43 +1,37 @@
-"""``bacalhaunet classify``: name the modulation of a recording."""
+"""``bacalhaunet classify``: name the modulation of one signal, or of ready frames."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
-from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.frame_log import FrameLog
-from bacalhaunet.classify.picture import check_picture, write_picture
-from bacalhaunet.classify.recording import Classification, LabelledFrames, RecordingSummary
-from bacalhaunet.classify.recording_output import JsonDocument, Stretches, WriteBatch, annotated_metadata, label_writer
-from bacalhaunet.cli.classify_progress import kept_progress, progress_line
-from bacalhaunet.cli.classify_signals import add_arguments, check_output, run_signals, wanted
-from bacalhaunet.data.recordings.recording import Recording, open_recording
-from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.resolve import network_title, require_trained
-from bacalhaunet.models.shipped_networks import default_network, shipped_networks
-from bacalhaunet.outputs import whole_file, write_text
+from bacalhaunet.classify.front_end.band import capture_hint
+from bacalhaunet.classify.front_end.settings import FrontEndSettings
+from bacalhaunet.classify.front_end.signals import Signal, find_signals
+from bacalhaunet.classify.label_files import check_outputs
+from bacalhaunet.classify.named_signals import Frequencies
+from bacalhaunet.classify.pipeline import Classification, LabelledFrames, RecordingSummary
+from bacalhaunet.classify.scanning import check_capture
+from bacalhaunet.cli.progress import kept_progress
+from bacalhaunet.cli.recordings import UNIT, add_arguments, carry_out, framing, open_input, open_network
+from bacalhaunet.cli.scan import print_signals
+from bacalhaunet.data.recordings.recording import Recording
+from bacalhaunet.models.resolve import network_title
 
 _SHOWN = 10
 
 _EPILOG = (
-    "example: 'bacalhaunet classify signal.sigmf-meta --network network.onnx' prints the modulation with its "
-    "confidence; '-o labels.csv' keeps the label of every frame of 1024 samples; '--json' prints an object with "
-    "'frames' and 'summary'. A file without a telling name needs its type: 'classify capture.bin --type ci16'. "
-    "Frames that are in RadioML's scale already are used as they are with '--normalization none'; "
-    "'--scale 0.015625' multiplies samples by 1/64 and does nothing else to them. The networks expect a centred "
-    "signal at about 8 samples a symbol: 'classify capture.sigmf-meta --detect' finds the signals of a capture and "
-    "brings each to that, '--center 433.92e6 --symbol-rate 10e3' does so for one signal."
+    "example: 'bacalhaunet classify signal.sigmf-meta' prints the modulation and its confidence; '-o labels.csv' keeps "
+    "the label of every frame; '--json' prints an object with 'frames' and 'summary'. A file without a telling name "
+    "needs its type: 'classify capture.bin --type ci16'. Frames in RadioML's scale are used as they are "
+    "with '--normalization none'; '--scale 0.015625' multiplies samples by 1/64 and does nothing else to them. The "
+    "networks expect a centred signal at about 8 samples a symbol: '--center 433.92e6 --symbol-rate 10e3' brings one "
+    "there, and 'bacalhaunet scan capture.sigmf-meta' finds the signals of a capture and does so for each."
 )
 
 
@@ -46,127 +40,45 @@ def build(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add = parser.add_argument
     add("file", type=str, help=".sigmf-meta, .sigmf, .cf32, .cs16, .cu8 and other raw files, .wav (I, Q), .npy")
-    add(
-        "--network",
-        type=str | None,
-        default=None,
-        help="an ONNX file, a saved model, or a name (the shipped network for signals on the air)",
-    )
-    add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
-    add("--threads", type=int | None, default=None, help="CPU threads (all cores)")
-    add("--type", type=str | None, default=None, help="sample type, as cf32, ci16_be, cu8; replaces the file's own")
-    add("--channel", type=int, default=0, help="channel of a recording with several")
-    add("--frame-step", type=int | None, default=None, help="samples from frame to frame (the frame length)")
-    add(
-        "--normalization",
-        type=Literal["auto", "block", "frame", "none"],
-        default="auto",
-        help="scale each frame to unit power over the 2048 samples around it (block), over itself (frame), or not; "
-        "auto: block for signals; ready frames (n, 2, 1024) are left if their mean power is 0.5 to 8, else frame",
-    )
-    add("--scale", type=float | None, default=None, help="multiply samples by this; turns 'auto' into 'none'")
     add_arguments(parser)
-    add("--output", "-o", type=str | None, default=None, help="labels as .csv, .jsonl, or annotations as .sigmf-meta")
-    add("--picture", type=str | None, default=None, help="spectrogram with labelled boxes, as .png, .svg or .pdf")
-    add("--json", action="store_true", help="print one JSON document and nothing else")
+    add("--center", type=float | None, default=None, help=f"centre of the signal, {UNIT}; on the air if known")
+    add("--output", "-o", type=Path | None, default=None, help="labels as .csv, .jsonl, or annotations as .sigmf-meta")
 
 
 def run(arguments: Namespace) -> None:
     """Classify and print."""
-    recording = open_recording(arguments.file, arguments.type, arguments.channel)
-    if arguments.sample_rate is not None:
-        if not 0 < arguments.sample_rate < 1e15:
-            raise ConfigError(f"the sample rate is {arguments.sample_rate}", allowed="a number above 0")
-        recording = replace(recording, sample_rate=arguments.sample_rate)
-    network = arguments.network or default_network(shipped_networks())
-    require_trained(network)
-    engine = open_engine(network, arguments.engine, threads=arguments.threads)
-    if wanted(arguments):
-        run_signals(arguments, recording, engine)
-        return
-    work = Classification(
-        engine,
-        recording,
-        frame_step=arguments.frame_step,
-        normalization=arguments.normalization,
-        scale=arguments.scale,
-        threads=arguments.threads,
-    )
-    check_output(arguments.output, recording)
-    with ExitStack() as outputs:
-        kept = arguments.output or arguments.picture
-        log = outputs.enter_context(kept_progress(kept, engine, recording, vars(work.cutter.framing)))
-        writers = [outputs.enter_context(_labels(arguments.output, work))] if arguments.output else []
-        if arguments.picture is not None:
-            writers.append(outputs.enter_context(_picture(Path(arguments.picture), work)))
-        if arguments.json:
-            _run_json(work, writers, log)
-        else:
-            _run_table(work, writers, log)
-    if recording.frame_length is None and not arguments.json:
-        print(
-            "note: taken as one signal, centred, at 8 samples a symbol; '--detect' finds the signals of a capture",
-            file=sys.stderr,
-        )
+    recording = open_input(arguments, arguments.file)
+    signals = _by_hand(arguments, recording)
+    engine = open_network(arguments)
+    check_outputs(recording, arguments.output, arguments.picture)
+    work = Classification(engine, recording, signals, **framing(arguments), threads=arguments.threads)
+    if signals is None and (hint := capture_hint(recording)) is not None:
+        print(f"note: {hint}; 'bacalhaunet scan' finds and names its signals", file=sys.stderr, flush=True)
+    settings = framing(arguments) | {"signals": None if signals is None else [vars(one) for one in signals]}
+    with kept_progress(arguments.output or arguments.picture, engine, recording, settings) as log:
+
+        def show(first: LabelledFrames | None) -> None:
+            if signals is not None:
+                print_signals(work.answers(), recording)
+            elif first is not None:
+                _print(first, work.summary())
+
+        carry_out(work, arguments, log, show)
 
 
-def _classified(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> Iterator[LabelledFrames]:
-    """Yield the labelled frames once every writer has them, with progress on standard error."""
-    with progress_line("classifying", "frames", len(work)) as advance:
-        for batch in work.batches(log=log):
-            for write in writers:
-                write(batch)
-            yield batch
-            advance(len(batch.starts))
+def _by_hand(arguments: Namespace, recording: Recording) -> list[Signal] | None:
+    """Return the one signal that the arguments place in the band; None where the recording is taken as it is.
 
-
-def _run_json(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> None:
-    # Spooled: a recording that turns out damaged half-way prints no half document.
-    with tempfile.SpooledTemporaryFile(16 * 2**20, "w+", encoding="utf-8") as spool:
-        document = JsonDocument(spool, work.recording.sample_rate)
-        for _ in _classified(work, [document.write, *writers], log):
-            pass
-        document.finish(work.summary())
-        spool.seek(0)
-        shutil.copyfileobj(spool, sys.stdout)
-
-
-def _run_table(work: Classification, writers: list[WriteBatch], log: FrameLog | None) -> None:
-    first: LabelledFrames | None = None
-    for batch in _classified(work, writers, log):
-        first = first or batch
-    assert first is not None  # a recording has one frame or more
-    _print(first, work.summary())
-
-
-@contextmanager
-def _labels(output: str, work: Classification) -> Iterator[WriteBatch]:
-    """Give what keeps labelled frames in ``output``, which appears whole when all are there."""
-    path, recording = Path(output), work.recording
-    if path.suffix == ".sigmf-meta":
-        with _annotations(path, recording, work) as write:
-            yield write
-        return
-    names = tuple(work.engine.labels)
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        yield label_writer(path, file, names, recording.sample_rate)
-
-
-@contextmanager
-def _annotations(path: Path, recording: Recording, work: Classification) -> Iterator[WriteBatch]:
-    stretches = Stretches(work.engine.frame_length, len(recording))
-    yield stretches.add
-    write_text(path, annotated_metadata(recording, stretches.annotations(Path(work.engine.target).name), path))
-
-
-@contextmanager
-def _picture(path: Path, work: Classification) -> Iterator[WriteBatch]:
-    """Give what collects stretches of equal labels, which are drawn when all are there."""
-    recording = work.recording
-    check_picture(path, recording)
-    stretches = Stretches(work.engine.frame_length, len(recording))
-    yield stretches.add
-    write_picture(path, recording, stretches.boxes(), f"{recording.path.name}: {work.summary().label or 'silence'}")
+    Raises:
+        ConfigError: If it cannot be there, or the recording holds ready frames.
+    """
+    unit = Frequencies(recording)
+    center = unit.cycles(arguments.center, unit.zero(0))
+    bandwidth, symbol_rate = unit.cycles(arguments.bandwidth), unit.cycles(arguments.symbol_rate)
+    if center is bandwidth is symbol_rate is None:
+        return None
+    check_capture(recording)
+    return find_signals(recording, FrontEndSettings(False, center, bandwidth, symbol_rate))
 
 
 def _print(first: LabelledFrames, summary: RecordingSummary) -> None:
@@ -204,7 +116,7 @@ def _notes(summary: RecordingSummary) -> Iterator[str]:
     rest = {
         "overlaps": "the last frame overlaps the one before it, so that no sample is left out",
         "repeated": "the recording is shorter than a frame and was repeated to fill it: the answer is uncertain",
-        "left out": "samples between frames and at the end were left out (the frame step is longer than a frame)",
+        "left out": "samples between frames and at the end were left out (the hop is longer than a frame)",
     }
     if summary.last_frame in rest:
         yield rest[summary.last_frame]

@@ -1,17 +1,18 @@
-"""``bacalhaunet compress``: take a network down the road to a target score or a least accuracy."""
+"""``bacalhaunet compress``: take a network to a target score or a least accuracy."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.cli.compress_picture import draw_path
 from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.compression.config import CompressConfig
-from bacalhaunet.compression.path import PathStep
-from bacalhaunet.compression.pipeline import compress
+
+if TYPE_CHECKING:
+    from bacalhaunet.compression.path import PathStep
 
 EXAMPLE = """\
 example: BacalhauNet, trained first, to half of the winner's score
@@ -45,6 +46,9 @@ def run(arguments: Namespace) -> None:
     output = Path(values.pop("output"))
     values.pop("config", None)
     values["network"] = values.pop("start") or values["network"]
+    from bacalhaunet.cli.compress_picture import draw_path
+    from bacalhaunet.compression.pipeline import compress
+
     steps = compress(instantiate(values), output)
     draw_path(steps, output)
     print("\n".join(table(steps)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bacalhaunet.classify.evaluation import wilson_interval
 from bacalhaunet.compression.path import PathStep
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane_figure
 from bacalhaunet.report.figures.style import save_figure
 

@@ -1,4 +1,4 @@
-"""``bacalhaunet evaluate``: accuracy of a network on a file in RadioML 2018.01A's layout."""
+"""``bacalhaunet evaluate``: accuracy of a network on a data set."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.evaluation import Evaluation, evaluate
-from bacalhaunet.classify.evaluation_data import Selection, batches
-from bacalhaunet.data.radioml import RadioMLFile
+from bacalhaunet.classify.evaluation import evaluate
+from bacalhaunet.data.dataset import SOURCES, Frames, open_dataset
+from bacalhaunet.data.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from bacalhaunet.classify.engines import Engine
@@ -34,12 +34,12 @@ def build(parser: ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.epilog = _EPILOG
     parser.add_argument("target", type=str, help="an ONNX file, a saved model, or the name of a network")
-    parser.add_argument("--data", type=str, required=True, help="an HDF5 file in RadioML 2018.01A's layout")
+    parser.add_argument("--data", type=str, required=True, help=SOURCES)
     parser.add_argument(
         "--split",
         type=Literal["all", "train", "validation", "test"],
         default="test",
-        help="the part of the file by the prescribed split",
+        help="the part of the data",
     )
     parser.add_argument(
         "--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch"
@@ -63,47 +63,49 @@ def run(arguments: Namespace) -> None:
         from bacalhaunet.report.figures.style import check_picture
 
         check_picture(arguments.picture)
-    names = None if arguments.modulations is None else tuple(arguments.modulations)
-    selection = Selection(arguments.split, arguments.snr_min, arguments.snr_max, names)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         engine = open_engine(arguments.target, arguments.engine, threads=arguments.threads)
     for note in notes:
         if note.category is UserWarning:
             print(f"note: {note.message}", file=sys.stderr)
-    with RadioMLFile(arguments.data) as file:
-        result = _evaluate(engine, file, selection)
+    frames = open_dataset(arguments.data, frame_length=engine.frame_length).part(arguments.split)
+    limits = {"snr_min_db": arguments.snr_min, "snr_max_db": arguments.snr_max, "names": arguments.modulations}
+    result = _evaluate(engine, frames.select(**limits))
+    _write(result, arguments)
+    if arguments.json:
+        print(json.dumps(result.to_dict()))
+    else:
+        _print(result, f"{arguments.target} ({engine.name})", arguments.split)
+
+
+def _write(result: Evaluation, arguments: Namespace) -> None:
+    """Draw the picture and write the folder that were asked for."""
     if arguments.picture is not None:
         from bacalhaunet.report.figures.accuracy import evaluation_figure
         from bacalhaunet.report.figures.style import save_figure
 
-        save_figure(
-            evaluation_figure(result, f"{arguments.target}, {selection.part} part"), arguments.picture, "evaluation"
-        )
+        figure = evaluation_figure(result, f"{arguments.target}, {arguments.split} part")
+        save_figure(figure, arguments.picture, "evaluation")
     if arguments.output is not None:
         from bacalhaunet.report.run_folders import write_evaluation
 
-        words = ["bacalhaunet", "evaluate", arguments.target, "--data", str(arguments.data), "--split", arguments.split]
-        write_evaluation(result, arguments.target, str(arguments.data), shlex.join(words), arguments.output)
+        words = ["bacalhaunet", "evaluate", arguments.target, "--data", arguments.data, "--split", arguments.split]
+        write_evaluation(result, arguments.target, arguments.data, shlex.join(words), arguments.output)
         print(f"next: bacalhaunet report {arguments.output}", file=sys.stderr)
-    if arguments.json:
-        print(json.dumps(result.to_dict()))
-    else:
-        _print(result, f"{arguments.target} ({engine.name})", selection)
 
 
-def _evaluate(engine: Engine, file: RadioMLFile, selection: Selection) -> Evaluation:
-    indices = selection.indices(file)
+def _evaluate(engine: Engine, frames: Frames) -> Evaluation:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("frames", total=len(indices))
-        return evaluate(engine, batches(file, indices), progress=lambda frames: progress.advance(task, frames))
+        task = progress.add_task("frames", total=len(frames))
+        return evaluate(engine, frames.batches(), frames.classes.names, lambda count: progress.advance(task, count))
 
 
-def _print(result: Evaluation, network: str, selection: Selection) -> None:
+def _print(result: Evaluation, network: str, part: str) -> None:
     console = Console(highlight=False)
     low, high = result.interval
-    console.print(f"{network}, {result.frames} frames, part {selection.part!r}")
+    console.print(f"{network}, {result.frames} frames, part {part!r}")
     console.print(f"accuracy {100 * result.accuracy:.2f} %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %")
     by_snr = Table("SNR dB", "accuracy %", title="by SNR")
     for snr, value in result.accuracy_by_snr.items():
@@ -115,5 +117,6 @@ def _print(result: Evaluation, network: str, selection: Selection) -> None:
         row[result.names.index(name)] = 0
         other = f"{result.names[row.argmax()]} {100 * row.max() / confusion[result.names.index(name)].sum():.1f} %"
         by_modulation.add_row(name, f"{100 * value:.1f}", other if row.max() else "")
-    console.print(by_snr)
+    if result.accuracy_by_snr:
+        console.print(by_snr)
     console.print(by_modulation)

@@ -17,7 +17,7 @@ _EXAMPLES = """\
 examples:
   bacalhaunet models                          what networks there are
   bacalhaunet cost bacalhaunet                where a network's score comes from
-  bacalhaunet classify recording.sigmf-meta   name the modulation of a recording
+  bacalhaunet scan recording.sigmf-meta       find and name the signals of a recording
   bacalhaunet train --epochs 10 -o runs/mine  train a network"""
 
 

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.cli.train import instantiate
-from bacalhaunet.compression.iterative import REPORT_STEPS, PruneStep, Unit, prune
+from bacalhaunet.compression.config import REPORT_STEPS, Importance, PruneStep
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.config import TrainConfig
 
@@ -19,9 +19,10 @@ example: the three steps of the BacalhauNet report
 two steps of your own, each weight_decay:min_abs_weight
   bacalhaunet prune --network runs/six-bits/model.safetensors --steps '["5e-5:0.1", "5e-5:0.2"]' --output runs/own
 the report's steps, with lengths that mean the same for every filter
-  bacalhaunet prune --network runs/six-bits/model.safetensors --weight_rms 1.05 --weight_unit worth --output runs/units
+  bacalhaunet prune --network runs/six-bits/model.safetensors --importance saliency --weight-rms 1.05 -o runs/saliency
 the report's weight decays, to scores of your own instead of its thresholds
-  bacalhaunet prune --network runs/six-bits/model.safetensors --scores '[0.046, 0.033, 0.0235]' --output runs/to-scores
+  bacalhaunet prune --network runs/six-bits/model.safetensors --importance saliency \\
+      --scores '[0.046, 0.033, 0.0235]' --output runs/to-scores
 A step sets every weight below min_abs_weight to zero and fine-tunes the rest; zeros stay zero.
 Killed or interrupted, the same command goes on where it stopped."""
 
@@ -40,33 +41,34 @@ def build(parser: ArgumentParser) -> None:
         help="weight_decay:min_abs_weight of each step (default: the report's)",
     )
     parser.add_argument(
-        "--weight_rms",
-        type=float | None,
-        help="root mean square of the weights that min_abs_weight is compared with, before every step; the network "
-        "computes the same, and thresholds mean the same in every network (default: the weights as they are)",
+        "--importance",
+        type=Importance,
+        default="magnitude",
+        help="what min_abs_weight is compared with: a weight's magnitude; its magnitude after each layer is brought to "
+        "weight_rms; or its saliency, the loss it stands for per score, in units of weight_rms (default: magnitude)",
     )
     parser.add_argument(
-        "--weight_unit",
-        type=Unit,
-        default="layer",
-        help="with weight_rms: 'layer', each layer's weights have it; 'worth', all weights together, measured so that "
-        "equal lengths cost the same loss for the same score (default: layer)",
+        "--weight_rms",
+        type=float | None,
+        help="root mean square of what min_abs_weight is compared with, so that it means the same in every network",
     )
     parser.add_argument(
         "--scores",
         type=list[float] | None,
-        help="score that each step is to reach, instead of min_abs_weight, which then decides nothing: every filter "
-        "gets the threshold at which a weight costs the same loss for its score (default: prune by min_abs_weight)",
+        help="score that each step is to reach, instead of min_abs_weight, which then decides nothing: the weights of "
+        "the least importance go (default: prune by min_abs_weight)",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
 
 
 def run(arguments: Namespace) -> None:
     """Prune and say what came out of each step."""
+    from bacalhaunet.compression.iterative import prune
+
     values = arguments.clone()
-    output, steps = Path(values.pop("output")), [_step(told) for told in values.pop("steps")]
+    output, steps = Path(values.pop("output")), [_step(words) for words in values.pop("steps")]
     values.pop("config", None)
-    criterion = {name: values.pop(name) for name in ("weight_rms", "weight_unit", "scores")}
+    criterion = {name: values.pop(name) for name in ("importance", "weight_rms", "scores")}
     config = instantiate(values)
     for number, pruned in enumerate(prune(config, steps, output, **criterion), 1):
         print(
@@ -75,15 +77,15 @@ def run(arguments: Namespace) -> None:
         )
 
 
-def _step(told: str | Mapping[str, float]) -> PruneStep:
+def _step(step: str | Mapping[str, float]) -> PruneStep:
     """Read a step as text, or as the mapping that a run's own ``config.yaml`` has."""
     try:
-        if isinstance(told, Mapping):
-            return PruneStep(**told)
-        weight_decay, min_abs_weight = map(float, told.split(":"))
+        if isinstance(step, Mapping):
+            return PruneStep(**step)
+        weight_decay, min_abs_weight = map(float, step.split(":"))
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"a pruning step is {told!r}",
+            f"a pruning step is {step!r}",
             allowed="weight_decay:min_abs_weight, such as 5e-5:0.15, or a mapping of these two names",
         ) from error
     return PruneStep(weight_decay, min_abs_weight)

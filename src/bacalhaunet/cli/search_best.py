@@ -6,16 +6,17 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.search_show import add_study
 from bacalhaunet.cost.analytic import spec_cost
 from bacalhaunet.outputs import write_text
-from bacalhaunet.search.front import Result, best_result, results
-from bacalhaunet.search.study import read_study, settings_of, study_place
 from bacalhaunet.training.config import TrainConfig, plain
+
+if TYPE_CHECKING:
+    from bacalhaunet.search.front import Result
 
 EXAMPLE = """\
 example: the cheapest network of at least 56 %, and the command that trains it
@@ -38,6 +39,9 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the specification and print the commands."""
+    from bacalhaunet.search.front import best_result, results
+    from bacalhaunet.search.study import read_study, settings_of, study_place
+
     study = read_study(study_place(arguments.folder, arguments.storage, arguments.study))
     best = best_result(results(study), min_accuracy=arguments.min_accuracy, max_score=arguments.max_score)
     write_text(arguments.output, best.spec.to_yaml())

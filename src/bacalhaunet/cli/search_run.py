@@ -9,8 +9,6 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.search.settings import SearchConfig
-from bacalhaunet.search.study import study_place
-from bacalhaunet.search.worker import work
 
 EXAMPLE = """\
 example: 100 trials, the networks of the catalog first
@@ -35,6 +33,9 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Search."""
+    from bacalhaunet.search.study import study_place
+    from bacalhaunet.search.worker import work
+
     values = arguments.clone()
     output, storage, name = Path(values.pop("output")), values.pop("storage"), values.pop("study")
     values.pop("config", None)

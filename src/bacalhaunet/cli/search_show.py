@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.report.figures.score_plane import PlanePoint, search_front_figure
-from bacalhaunet.report.figures.style import save_figure
-from bacalhaunet.search.front import Result, front, results
-from bacalhaunet.search.study import read_study, study_place
+
+if TYPE_CHECKING:
+    from bacalhaunet.search.front import Result
 
 EXAMPLE = """\
 example: the table on the terminal and a picture beside the study
@@ -36,17 +36,15 @@ def add_study(parser: ArgumentParser) -> None:
     parser.add_argument("--study", type=str, help="name of the study (default: the folder's name)")
 
 
-def study_results(arguments: Namespace) -> list[Result]:
-    """Return the trials of the study that the arguments name."""
-    return results(read_study(study_place(arguments.folder, arguments.storage, arguments.study)))
-
-
 def run(arguments: Namespace) -> None:
     """Show."""
+    from bacalhaunet.search.front import front, results
+    from bacalhaunet.search.study import read_study, study_place
+
     picture = arguments.picture or arguments.folder / "front.svg"
     if picture.suffix not in (".svg", ".png"):
         raise ConfigError(f"the picture is {str(picture)!r}", allowed="a name ending in .svg or .png")
-    found = study_results(arguments)
+    found = results(read_study(study_place(arguments.folder, arguments.storage, arguments.study)))
     best = front(found)
     _draw(best, [result for result in found if result not in best], picture)
     if arguments.json:
@@ -58,6 +56,9 @@ def run(arguments: Namespace) -> None:
 
 
 def _draw(best: list[Result], others: list[Result], picture: Path) -> None:
+    from bacalhaunet.report.figures.score_plane import PlanePoint, search_front_figure
+    from bacalhaunet.report.figures.style import save_figure
+
     labelled = {best[0].number, best[-1].number} if best else set()
     points = [PlanePoint(f"trial {r.number}" * (r.number in labelled), r.score, r.accuracy) for r in best]
     figure = search_front_figure(points, [PlanePoint("", r.score, r.accuracy) for r in others])

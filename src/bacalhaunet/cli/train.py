@@ -9,7 +9,6 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
 from bacalhaunet.training.config import TrainConfig
-from bacalhaunet.training.run import train
 
 EXAMPLE = """\
 example: BacalhauNet at 6 bits, residual sums quantized, an hour or so on two cores
@@ -32,6 +31,8 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Train and say what came out."""
+    from bacalhaunet.training.run import train
+
     values = arguments.clone()
     output = Path(values.pop("output"))
     values.pop("config", None)

@@ -22,7 +22,7 @@ from bacalhaunet.data.batches import Batch
 from bacalhaunet.models.layers import QuantConvolution, QuantDense, Quantizer
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.models.states import fit_thresholds, transfer_state
 from bacalhaunet.resume import once
 
 QuantizerSite = tuple[str | int, ...]
@@ -110,7 +110,7 @@ def lowered_network(spec: NetworkSpec, other: nn.Module, frames: Tensor) -> nn.M
     known = {name: m.bits for name, m in other.named_modules() if isinstance(m, Quantizer)}
     changed = {n for n, m in network.named_modules() if isinstance(m, Quantizer) and known.get(n) != m.bits}
     if changed:
-        calibrate(network, frames, changed)
+        fit_thresholds(network, frames, changed)
     return network.eval()
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from bacalhaunet.compression.config import Pattern
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.cost.report import CostReport, score
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.block import LayerInfo
 from bacalhaunet.models.spec import NetworkSpec
-
-Pattern = Literal["single", "pairs", "channels"]
-"""What is cut together in pointwise layers: one weight; an output's weights for two neighbouring input channels, which
-the native engine multiplies at once; or all weights of an input channel."""
 
 
 def network_cost(network: nn.Module, spec: NetworkSpec) -> CostReport:

@@ -2,12 +2,109 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bacalhaunet.compression.score_pruning import ScorePruningConfig
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
+
+Importance = Literal["magnitude", "layer-rms", "saliency"]
+"""How important a weight is; see ``compression.importance``."""
+
+Pattern = Literal["single", "pairs", "channels"]
+"""What is cut together in pointwise layers: one weight; an output's weights for two neighbouring input channels, which
+the native engine multiplies at once; or all weights of an input channel."""
+
+
+@dataclass(frozen=True)
+class PruneStep:
+    """One iteration.
+
+    Attributes:
+        weight_decay: lambda, the L2 penalty while fine-tuning.
+        min_abs_weight: epsilon; every weight whose length is below it is set to zero first, and stays zero.
+    """
+
+    weight_decay: float
+    min_abs_weight: float
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not (0 <= self.weight_decay <= 1 and 0 <= self.min_abs_weight < float("inf")):
+            raise ConfigError(
+                f"a pruning step is ({self.weight_decay}, {self.min_abs_weight})",
+                allowed="weight_decay 0 to 1 and min_abs_weight 0 or more",
+            )
+
+
+REPORT_STEPS: tuple[PruneStep, ...] = (PruneStep(5e-5, 0.15), PruneStep(1e-4, 0.25), PruneStep(5e-5, 0.25))
+"""The three iterations of the BacalhauNet report (figure 5, the selected path)."""
+
+
+@dataclass(frozen=True)
+class ScorePruningConfig:
+    """How a network is pruned to a score.
+
+    Attributes:
+        every_steps: Steps between two choices of the masks.
+        begin: Share of the run before the score is lowered.
+        end: Share of the run at which the target is reached.
+        freeze: Share of the run from which the masks stay as they are.
+        importance: Importance of a weight w: ``saliency``, w^2 times its mean squared gradient, which is the first-
+            order change of the loss squared; ``layer-rms``, w^2 over the layer's mean; ``magnitude``, w^2.
+        score_aware: Whether importance is divided by what the weight adds to the score.
+        regrow: Whether cut weights may come back.
+        exchange: Largest share of the score that is given to cut weights at a choice; it falls as a cosine to 0 at
+            ``freeze``.
+        pattern: What is cut together in pointwise layers: ``single`` weights, ``pairs`` of neighbouring input
+            channels, or whole input ``channels``.
+    """
+
+    every_steps: int = 20
+    begin: float = 0.0
+    end: float = 0.5
+    freeze: float = 0.75
+    importance: Importance = "saliency"
+    score_aware: bool = True
+    regrow: bool = False
+    exchange: float = 0.1
+    pattern: Pattern = "single"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.every_steps < 1 or not 0 <= self.exchange < 1:
+            raise ConfigError(
+                f"pruning.every_steps is {self.every_steps}, exchange {self.exchange}",
+                allowed="1 step or more, and 0 or more, less than 1",
+            )
+        if not 0 <= self.begin <= self.end <= self.freeze <= 1:
+            raise ConfigError(
+                f"pruning begins at {self.begin}, ends at {self.end} and freezes at {self.freeze}",
+                allowed="0 <= begin <= end <= freeze <= 1",
+            )
+
+    def score_at(self, progress: float, start: float, target: float) -> float:
+        """Return ``target + (start - target) (1 - t)^3`` with t rising from 0 at ``begin`` to 1 at ``end``.
+
+        Args:
+            progress: Share of the run that is done, 0 to 1.
+            start: Score at the beginning.
+            target: Score at the end.
+        """
+        span = max(self.end - self.begin, 1e-9)
+        passed = min(1.0, max(0.0, (progress - self.begin) / span))
+        return target + (start - target) * (1 - passed) ** 3
+
+    def exchange_at(self, progress: float) -> float:
+        """Return the share of the score that may change hands, ``exchange (1 + cos(pi t / freeze)) / 2``."""
+        if not self.regrow or progress >= self.freeze:
+            return 0.0
+        return self.exchange * 0.5 * (1 + math.cos(math.pi * progress / self.freeze))
+
+    def freeze_step(self, steps: int) -> int:
+        """Return the step after which the masks stay, of a run of ``steps`` steps."""
+        return min(steps, math.ceil(self.freeze * steps))
 
 
 @dataclass(frozen=True)

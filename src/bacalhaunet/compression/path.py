@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from bacalhaunet.data.batches import Batch
+from bacalhaunet.data.evaluation import evaluate_together
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.outputs import write_text
 
@@ -29,7 +30,7 @@ class PathStep:
     Attributes:
         name: Name of its folder.
         title: What was done, in words.
-        accuracy: Share of validation frames named rightly.
+        accuracy: Share of validation frames classified correctly.
         validation_frames: Their number.
         score: The challenge's score.
         bit_ops: Bit operations of a frame.
@@ -71,14 +72,10 @@ def read_path(path: Path) -> list[PathStep]:
         raise ModelFileError(f"the file cannot be read: {error}", where=str(path)) from error
 
 
-def validation_accuracy(network: nn.Module, batches: Iterable[Batch]) -> float:
-    """Return the share of frames named rightly, in evaluation mode; the network's mode stays as it was."""
-    right = frames = 0
+def validation_accuracy(network: nn.Module, batches: Iterable[Batch], names: Sequence[str]) -> float:
+    """Return the share of frames classified correctly, in evaluation mode; the network's mode stays as it was."""
     with _evaluating(network):
-        for batch in batches:
-            right += int((network(batch.frames).argmax(1) == batch.labels).sum())
-            frames += len(batch.labels)
-    return right / frames
+        return evaluate_together({"": lambda frames: network(frames).argmax(1)}, batches, names)[""].accuracy
 
 
 def mean_loss(network: nn.Module, batches: Iterable[Batch]) -> float:

@@ -18,7 +18,7 @@ from bacalhaunet.compression.budget import least_score, network_cost
 from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.path import PATH_FILE, PathStep, estimate_norms, validation_accuracy, write_path
 from bacalhaunet.compression.pruning import KeepZeros, density, magnitude_masks
-from bacalhaunet.compression.score_pruning import prune_to_score
+from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import SavedModel, load_model, save_model
@@ -150,7 +150,7 @@ class Steps:
         if training is not None:
             result = training.run(begun, self._frames_of(settings), settings, folder)
             frames, curve = result.frames_seen, result.curve
-        accuracy = validation_accuracy(begun.network, self._first.validation)
+        accuracy = validation_accuracy(begun.network, self._first.validation, self._first.classes.names)
         cost = network_cost(begun.network, begun.spec)
         step = PathStep(
             name=folder.name,

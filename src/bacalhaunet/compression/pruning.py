@@ -1,4 +1,4 @@
-"""Unstructured magnitude pruning: small weights become zero and stay zero."""
+"""Masks of a network's weights: small ones become zero and stay zero."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from torch import Tensor, nn
 from bacalhaunet.errors import ConfigError
 
 Masks = Mapping[str, Tensor]
-"""For each prunable weight, by parameter name, a bool tensor of its shape: True where the weight may be non-zero."""
+"""For each prunable layer, by module name, a bool tensor of its weight's shape: True where a weight may be non-zero."""
 
 
 def prunable_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights of all convolutions and dense layers by parameter name.
+    """Return the weights of all convolutions and dense layers by module name.
 
     Biases, batch normalization and quantizer scales are not pruned: the score charges nothing for them.
     """
     return {
-        f"{name}.weight": module.weight
+        name: module.weight
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)
     }
 
 
-def magnitude_masks(network: nn.Module, min_abs_weight: float) -> dict[str, Tensor]:
-    """Mask ``|w| >= epsilon`` and ``w != 0`` for each prunable weight.
+def masks_above(
+    weights: Mapping[str, Tensor], lengths: Mapping[str, Tensor], min_abs_weight: float
+) -> dict[str, Tensor]:
+    """Mask ``v >= epsilon`` and ``w != 0`` for each layer.
 
     Args:
-        network: A network; it is not changed.
-        min_abs_weight: epsilon of the BacalhauNet report, in units of the float weight, 0 or more. With 0 the masks
-            are True exactly where weights are non-zero now.
+        weights: w by layer.
+        lengths: v, 0 or more, by layer: ``|w|``, or what ``importance.lengths`` returns.
+        min_abs_weight: epsilon of the BacalhauNet report, 0 or more. With 0 the masks are True exactly where weights
+            are non-zero now.
 
     Raises:
         ConfigError: If epsilon is negative or not a number, or would remove every weight of a layer.
@@ -41,17 +44,22 @@ def magnitude_masks(network: nn.Module, min_abs_weight: float) -> dict[str, Tens
     if not min_abs_weight >= 0:
         raise ConfigError(f"min_abs_weight is {min_abs_weight}", allowed="0 or more")
     masks = {}
-    for name, weight in prunable_weights(network).items():
-        mask = (weight.detach().abs() >= min_abs_weight) & (weight.detach() != 0)
+    for name, length in lengths.items():
+        mask = (length >= min_abs_weight) & (weights[name].detach() != 0)
         if not bool(mask.any()):
-            largest = float(weight.detach().abs().max())
             raise ConfigError(
                 f"min_abs_weight {min_abs_weight} removes every weight of {name}",
-                allowed=f"at most {largest:.4g}, the layer's largest absolute weight",
+                allowed=f"at most {float(length.max()):.4g}, the layer's largest",
                 action="prune less, or train longer before pruning",
             )
         masks[name] = mask
     return masks
+
+
+def magnitude_masks(network: nn.Module, min_abs_weight: float) -> dict[str, Tensor]:
+    """Mask ``|w| >= epsilon`` and ``w != 0`` for each prunable weight of any network; see ``masks_above``."""
+    weights = prunable_weights(network)
+    return masks_above(weights, {name: weight.detach().abs() for name, weight in weights.items()}, min_abs_weight)
 
 
 def apply_masks(network: nn.Module, masks: Masks) -> None:

@@ -16,7 +16,7 @@ _THRESHOLD = ".scaling_impl.value"
 def transfer_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load the weights of a network of the same shape, whatever its bits; learned steps of weights fit them then.
 
-    Thresholds of quantizers that only the target has stay as they are (``calibrate`` sets them from frames); those
+    Thresholds of quantizers that only the target has stay as they are (``fit_thresholds`` sets them from frames); those
     that only the source has are dropped.
 
     Args:
@@ -39,7 +39,7 @@ def transfer_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     set_weight_steps(network)
 
 
-def calibrate(network: nn.Module, frames: Tensor, only: Collection[str] | None = None) -> None:
+def fit_thresholds(network: nn.Module, frames: Tensor, only: Collection[str] | None = None) -> None:
     """Set the threshold of every activation quantizer to the one of least squared error on ``frames``, in order.
 
     Each quantizer is set with those before it already quantizing. Weights and BatchNorm statistics stay as they are.

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bacalhaunet.classify.evaluation import Evaluation, wilson_interval
 from bacalhaunet.classify.groups import group_numbers
+from bacalhaunet.data.evaluation import Evaluation, wilson_interval
 
 FROM_DB = 10
 """Smallest SNR label that counts as high."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.classify.evaluation import wilson_interval
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.run_record import CONFIG_FILE, Fields, RunRecord, StepRecord, read_object, read_run_record

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from bacalhaunet.classify.evaluation import wilson_interval
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import BacalhauNetError, ConfigError, ModelFileError
 from bacalhaunet.outputs import write_text
 from bacalhaunet.radio.modulations import NAMES
@@ -24,8 +24,8 @@ from bacalhaunet.report.run import Run, RunStep, StepCost, StepEvaluation, load_
 from bacalhaunet.report.run_record import CONFIG_FILE, RECORD_FILE, CurveRecord, Fields, RunRecord, StepRecord
 
 if TYPE_CHECKING:
-    from bacalhaunet.classify.evaluation import Evaluation
     from bacalhaunet.compression.path import PathStep
+    from bacalhaunet.data.evaluation import Evaluation
     from bacalhaunet.models.saved import SavedModel
 
 MODEL_FILE, PATH_FILE = "model.safetensors", "path.json"

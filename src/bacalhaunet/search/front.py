@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.search.worker import MIN_ABS_WEIGHT, SPEC, STOPPED_AFTER
+from bacalhaunet.search.study import MIN_ABS_WEIGHT, SPEC, STOPPED_AFTER
 
 
 @dataclass(frozen=True)

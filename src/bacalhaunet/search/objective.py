@@ -11,9 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from bacalhaunet.compression.budget import least_score
-from bacalhaunet.compression.iterative import PruneStep, prune_step
+from bacalhaunet.compression.config import PruneStep, ScorePruningConfig
+from bacalhaunet.compression.iterative import prune_step
 from bacalhaunet.compression.pruning import prunable_weights
-from bacalhaunet.compression.score_pruning import ScorePruningConfig, prune_to_score
+from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.outputs import write_text

@@ -20,13 +20,11 @@ import sqlalchemy
 import yaml
 
 from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
-from bacalhaunet.models.catalog import find_spec
-from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.resolve import resolve_network
 from bacalhaunet.radio.modulations import FRAME_LENGTH
 from bacalhaunet.resume import file_lock
 from bacalhaunet.search.settings import SearchConfig
 from bacalhaunet.search.space import Candidate, values_of
-from bacalhaunet.training.run import SPEC_SUFFIXES
 
 
 @contextmanager
@@ -58,6 +56,9 @@ def study_lock(url: str, name: str) -> Iterator[None]:
 DATABASE = "study.db"
 SETTINGS = "settings"
 """User attribute of a study: the settings its workers share."""
+
+EXPECTED_SCORE, SPEC, STOPPED_AFTER, MIN_ABS_WEIGHT = "expected_score", "spec", "stopped_after", "min_abs_weight"
+"""User attributes of a trial: the score known before training, its network, and what came of it."""
 
 GRACE_BEATS = 4
 """Signs of life that must be missing before a worker is given up."""
@@ -229,7 +230,7 @@ def start_values(
     Raises:
         SpecError: If no network has that name.
     """
-    spec = NetworkSpec.load(name) if Path(name).suffix in SPEC_SUFFIXES else find_spec(name)
+    spec = resolve_network(name, ("catalog", "spec"), "a network to start from").spec()
     spec = replace(spec, classes=classes, frame_length=frame_length)
     if spec.is_float:
         bits, source = config.start_bits, min(8, config.space.input_bits.high)

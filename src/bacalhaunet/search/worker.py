@@ -34,7 +34,16 @@ from bacalhaunet.resume import file_lock
 from bacalhaunet.search.objective import Judge, Outcome, remove_checkpoints, run_candidate
 from bacalhaunet.search.settings import SearchConfig, Standing, is_hopeless
 from bacalhaunet.search.space import choose_candidate
-from bacalhaunet.search.study import StudyPlace, database_errors, open_study, study_lock
+from bacalhaunet.search.study import (
+    EXPECTED_SCORE,
+    MIN_ABS_WEIGHT,
+    SPEC,
+    STOPPED_AFTER,
+    StudyPlace,
+    database_errors,
+    open_study,
+    study_lock,
+)
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 WORKER, ERROR, INTERRUPTED = "worker", "error", "interrupted"
@@ -181,9 +190,6 @@ def _beat(storage: Any, trial_id: int, every_seconds: float, ended: threading.Ev
             continue  # the database may be back before the others miss us
     storage.remove_session()
 
-
-EXPECTED_SCORE, SPEC, STOPPED_AFTER, MIN_ABS_WEIGHT = "expected_score", "spec", "stopped_after", "min_abs_weight"
-"""User attributes of a trial, beside those of ``trial_queue``."""
 
 Say = Callable[[str], None]
 

@@ -27,7 +27,7 @@ class CurvePoint:
     Attributes:
         frames: Training frames seen so far.
         seconds: Training time so far, interruptions not counted.
-        validation_accuracy: Share of validation frames named rightly.
+        validation_accuracy: Share of validation frames classified correctly.
     """
 
     frames: int

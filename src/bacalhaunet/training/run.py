@@ -16,7 +16,7 @@ from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.states import calibrate, transfer_state
+from bacalhaunet.models.states import fit_thresholds, transfer_state
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import BitsConfig, TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
@@ -26,7 +26,7 @@ from bacalhaunet.training.run_data import TrainingData, training_data
 SAVED_SUFFIX = ".safetensors"
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 
-CALIBRATION_FRAMES = 512
+THRESHOLD_FRAMES = 512
 """Frames, from the run's first batches, that the quantizers of a network with new bits are set on."""
 
 
@@ -60,7 +60,7 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
             return spec, saved.network
         network = fresh_network(spec, config.seed)
         transfer_state(network, saved.network.state_dict())
-        calibrate(network, first_frames(data))
+        fit_thresholds(network, first_frames(data))
         return spec, network
     if path.suffix in SPEC_SUFFIXES:
         spec = NetworkSpec.load(path)
@@ -100,9 +100,9 @@ def fresh_network(spec: NetworkSpec, seed: int) -> nn.Module:
 def first_frames(data: TrainingData) -> Tensor:
     """Return frames of the run's first batches, on the CPU as a network that was just built is."""
     found: list[Tensor] = []
-    while sum(map(len, found)) < CALIBRATION_FRAMES and len(found) < data.batches_per_epoch:
+    while sum(map(len, found)) < THRESHOLD_FRAMES and len(found) < data.batches_per_epoch:
         found.append(data.source.batch(len(found)).frames.cpu())
-    return torch.cat(found)[:CALIBRATION_FRAMES]
+    return torch.cat(found)[:THRESHOLD_FRAMES]
 
 
 MODEL_FILE = "model.safetensors"

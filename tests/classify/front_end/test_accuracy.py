@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.classify.front_end.classification import CaptureClassification
-from bacalhaunet.classify.front_end.signals import Signal
+from bacalhaunet.classify.front_end.signals import Signal, find_signals
+from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.data.recordings.recording import recording_of
 from tests.classify.front_end.captures import capture, matched
 
@@ -27,11 +27,12 @@ def test_accuracy_is_within_5_points_of_signals_cut_out_perfectly():
         samples, truths = capture(
             generator, length=1 << 17, signals=4, cascaded=3.0, roll_off=(0.4, 0.4), snr_db=(10, 40)
         )
-        work = CaptureClassification(engine, recording_of(samples))
-        for found, true in matched(work.signals, truths):
+        recording = recording_of(samples)
+        for found, true in matched(find_signals(recording), truths):
             cut = Signal(true.start, true.stop, true.center, true.bandwidth, true.symbol_rate, room=found.room)
-            blind += work.work_on(found).summary().label == true.name
-            perfect += work.work_on(cut).summary().label == true.name
+            named, ideal = Classification(engine, recording, [found, cut]).answers()
+            blind += named.label == true.name
+            perfect += ideal.label == true.name
             count += 1
     assert count >= 3 * CAPTURES
     assert perfect >= 0.7 * count

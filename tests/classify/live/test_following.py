@@ -8,14 +8,14 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs scipy")
 
+from bacalhaunet.classify.answers import STREAM_MEMORY_S, Pool
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.analysis import constellation
 from bacalhaunet.classify.live.blocks import WAITING, Block, Mailbox
-from bacalhaunet.classify.live.track import ESTIMATE_S, MEMORY_S, LivePool
+from bacalhaunet.classify.live.track import ESTIMATE_S
 from bacalhaunet.classify.live.tracks import HISTORY_S, Tracks
-from bacalhaunet.classify.recording import Pool
 from tests.classify.front_end.captures import linear_signal
 
 LABELS = ("BPSK", "QPSK", "FM")
@@ -28,6 +28,10 @@ def block(number, urgent=False, places=(), late=1.0):
 
 def region(center, width=0.1, start=0, stop=1000):
     return Region(start, stop, center - width / 2, center + width / 2, 1.0, 64)
+
+
+def stream_pool(calibration):
+    return Pool(LABELS, calibration, memory_s=STREAM_MEMORY_S)
 
 
 def frames(label, count=8, sure=0.9):
@@ -80,8 +84,8 @@ def test_a_block_wakes_who_waits():
 def test_frames_of_one_moment_are_pooled_as_those_of_a_recording(correlation):
     calibration = Calibration(1.0, correlation)
     some = np.random.default_rng(1).dirichlet(np.ones(3), 20).astype(np.float32)
-    pool, reference = LivePool(LABELS, calibration), Pool(LABELS, calibration)
-    pool.add(some, 5.0)
+    pool, reference = stream_pool(calibration), Pool(LABELS, calibration)
+    pool.add(some, time=5.0)
     reference.add(some, np.zeros(20, bool))
     expected = reference.answer()
     answer = pool.answer()
@@ -91,22 +95,22 @@ def test_frames_of_one_moment_are_pooled_as_those_of_a_recording(correlation):
 
 
 def test_old_frames_are_forgotten():
-    pool = LivePool(LABELS, Calibration())
-    pool.add(frames("BPSK", 100), 0.0)
-    pool.add(frames("BPSK", 1), 10 * MEMORY_S)
-    assert pool.frames == pytest.approx(1, abs=0.01)
+    pool = stream_pool(Calibration())
+    pool.add(frames("BPSK", 100), time=0.0)
+    pool.add(frames("BPSK", 1), time=10 * STREAM_MEMORY_S)
+    assert pool.heard == pytest.approx(1, abs=0.01)
 
 
 def test_a_changed_modulation_is_told_after_a_few_frames_and_a_slip_is_not():
-    pool = LivePool(LABELS, Calibration())
+    pool = stream_pool(Calibration())
     assert pool.answer().label is None
     for number in range(50):
-        pool.add(frames("BPSK", 16), number / 40)
-    pool.add(frames("QPSK", 30), 50 / 40)  # one block alone
-    pool.add(frames("BPSK", 16), 51 / 40)
+        pool.add(frames("BPSK", 16), time=number / 40)
+    pool.add(frames("QPSK", 30), time=50 / 40)  # one block alone
+    pool.add(frames("BPSK", 16), time=51 / 40)
     assert pool.answer().label == "BPSK"
-    pool.add(frames("QPSK", 16), 52 / 40)
-    pool.add(frames("QPSK", 16), 53 / 40)
+    pool.add(frames("QPSK", 16), time=52 / 40)
+    pool.add(frames("QPSK", 16), time=53 / 40)
     assert pool.answer().label == "QPSK"
 
 

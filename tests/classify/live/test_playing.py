@@ -120,7 +120,7 @@ def test_a_signal_in_a_region_with_another_is_cut_where_it_is():
     found = [Signal(0, BLOCK, center, 0.17, 0.125, 20.0, room=0.3) for center in (0.0, 0.25)]
     tracks.estimated(found, block, 0, BLOCK)
     Analyser(engine, tracks, FrontEndSettings()).analyse(block)
-    assert [round(track.pool.frames) for track in tracks.active] == [BLOCK // 1024, 120_000 // 1024 + 1]
+    assert [round(track.pool.heard) for track in tracks.active] == [BLOCK // 1024, 120_000 // 1024 + 1]
     assert [track.pool.answer().label for track in tracks.active] == ["signal", "signal"]
 
 

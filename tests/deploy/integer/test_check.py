@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.deploy.integer.check import check_program
-from bacalhaunet.deploy.integer.interpreter import integer_logits, quantize_input
+from bacalhaunet.deploy.integer.layers import Conv
 from bacalhaunet.deploy.integer.lowering import lower_model
-from bacalhaunet.deploy.integer.program import Conv, Thresholds, WideForm
+from bacalhaunet.deploy.integer.requantizers import Thresholds, WideForm
 from bacalhaunet.deploy.integer.stored import from_text, to_text
 from bacalhaunet.deploy.native.model import NativeModel, available_kernels
 from bacalhaunet.errors import UnsupportedOperationError
@@ -72,8 +72,8 @@ def test_a_changed_program_is_refused_or_computes_the_same_in_every_engine(seed,
     except ValueError:
         return
     frames = random_frames(np.random.default_rng(seed), 3, program.frame_length)
-    integers = quantize_input(program.quantizer, frames)
-    expected = integer_logits(program, integers)
+    integers = program.quantizer.integers(frames)
+    expected = program.integer_logits(integers)
     for kernels in KERNELS:
         try:
             model = NativeModel(program, kernels)

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.deploy.integer.interpreter import logits, quantize_input, run
+from bacalhaunet.deploy.integer.layers import Conv
 from bacalhaunet.deploy.integer.lowering import lower_model
-from bacalhaunet.deploy.integer.program import Conv
 from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
 from tests.deploy.random_networks import GraphWriter, random_frames, random_network, reference
 from tests.deploy.reference_networks import REFERENCE, reference_network
@@ -17,7 +16,7 @@ from tests.deploy.reference_networks import REFERENCE, reference_network
 def compare(model, frames, program=None):
     """Mismatching activations, all activations, and the logits of both."""
     program = program or lower_model(model)
-    values = run(program, quantize_input(program.quantizer, frames))
+    values = program.run(program.quantizer.integers(frames))
     names = [layer.output for layer in program.layers[:-1]]
     expected, tensors = reference(model, frames, names)
     wrong = total = 0
@@ -46,7 +45,7 @@ def test_every_value_lies_in_its_proven_range_and_constant_channels_are_constant
     model = random_network(seed)
     length = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
     program = lower_model(model)
-    values = run(program, quantize_input(program.quantizer, random_frames(np.random.default_rng(seed), 4, length)))
+    values = program.run(program.quantizer.integers(random_frames(np.random.default_rng(seed), 4, length)))
     for name, tensor in program.tensors.items():
         assert (values[name] >= tensor.low[:, None]).all()
         assert (values[name] <= tensor.high[:, None]).all()
@@ -78,7 +77,7 @@ def test_the_submitted_network_s_dead_and_constant_channels_are_found():
 def test_vgg10_lowers_to_full_convolutions_pools_and_dense_layers():
     program = lower_model(onnx.load(reference_network("vgg10_w8a8_baseline")))
     frame = np.load(REFERENCE / "radioml2018_frame_16qam_30db_int8.npy").astype(np.float32) * 2 / 128
-    assert program.labels[logits(program, frame).argmax()] == "16QAM"
+    assert program.labels[program.logits(frame).argmax()] == "16QAM"
     assert [layer.kernel for layer in program.layers if isinstance(layer, Conv)] == [3] * 7 + [8, 1, 1]
 
 

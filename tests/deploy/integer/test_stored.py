@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.deploy.integer.check import check_program
-from bacalhaunet.deploy.integer.interpreter import logits
 from bacalhaunet.deploy.integer.lowering import lower_model
-from bacalhaunet.deploy.integer.program import Thresholds
+from bacalhaunet.deploy.integer.requantizers import Thresholds
 from bacalhaunet.deploy.integer.stored import from_text, to_text
 from tests.deploy.random_networks import random_frames, random_network
 
@@ -39,7 +38,7 @@ def test_a_program_read_back_is_the_same_in_every_number_and_passes_the_check(se
     assert differences(program, back) == []
     check_program(back)
     frames = random_frames(np.random.default_rng(seed), 2, program.frame_length)
-    assert np.array_equal(logits(program, frames), logits(back, frames))
+    assert np.array_equal(program.logits(frames), back.logits(frames))
 
 
 @pytest.mark.parametrize(

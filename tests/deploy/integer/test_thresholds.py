@@ -4,15 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.deploy.integer.program import Affine
-from bacalhaunet.deploy.integer.thresholds import (
-    apply_wide,
-    find_linear,
-    find_thresholds,
-    level,
-    low_bits,
-    rounding_form,
-)
+from bacalhaunet.deploy.integer.requantizer_search import find_linear, low_bits, rounding_form
+from bacalhaunet.deploy.integer.requantizers import Affine
 
 
 def random_affine(rng, channels, accumulators=1):
@@ -32,12 +25,12 @@ def test_thresholds_and_their_linear_form_equal_the_rounded_function_on_every_ac
     affine = random_affine(rng, 7)
     low = -rng.integers(0, 3000, 7)
     high = low + rng.integers(0, 5000, 7)
-    thresholds = find_thresholds(affine, low, high)
+    thresholds = affine.thresholds(low, high)
     linear = find_linear(affine, thresholds, low, high)
     for channel in range(7):
         acc = np.arange(low[channel], high[channel] + 1)
         one = Affine(affine.scale[:, [channel]], affine.offset[[channel]], affine.floor, affine.ceiling)
-        expected = level(one, acc[None, None])[0]
+        expected = one.level(acc[None, None])[0]
         counted = affine.floor + (acc[:, None] >= thresholds[channel]).sum(axis=1)
         np.testing.assert_array_equal(counted, expected)
         if linear.exact[channel]:
@@ -57,7 +50,7 @@ def test_the_long_form_is_the_rounded_function_except_within_its_error_of_a_tie(
     acc = rng.integers(low[..., None], high[..., None] + 1, (2, 5, 400))
     real = (affine.scale[:, :, None] * acc).sum(axis=0) + affine.offset[:, None]
     away = np.abs(real - np.floor(real) - 0.5) > form.error
-    np.testing.assert_array_equal(apply_wide(form, acc)[away], level(affine, acc)[away])
+    np.testing.assert_array_equal(form.apply(acc, low, high)[away], affine.level(acc)[away])
     assert form.error < 0.01
 
 

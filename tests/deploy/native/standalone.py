@@ -10,7 +10,6 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 
-from bacalhaunet.deploy.integer.interpreter import quantize_input, run
 from bacalhaunet.deploy.native import plan as planning
 from bacalhaunet.deploy.native.model import WITH_FOURS
 
@@ -58,8 +57,8 @@ def assert_equal(program, kernels, command, folder, frames):
     write_model(folder / "model", plan, frames)
     ended = subprocess.run([*map(str, command), kernels, "model", "output"], cwd=folder, check=False)
     assert ended.returncode == 0
-    integers = quantize_input(program.quantizer, frames) if frames.dtype == np.float32 else frames
-    values, size = run(program, integers), len(plan.tables.initial)
+    integers = program.quantizer.integers(frames) if frames.dtype == np.float32 else frames
+    values, size = program.run(integers), len(plan.tables.initial)
     output = np.fromfile(folder / "output", np.uint8).reshape(len(frames), size + 4 * program.classes)
     for number, memory in enumerate(output):
         for name, rows in plan.placed.items():

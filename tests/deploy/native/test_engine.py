@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.classify.engines import open_engine
-from bacalhaunet.deploy.integer.interpreter import logits, quantize_input, run
 from bacalhaunet.deploy.integer.lowering import lower_model
 from bacalhaunet.deploy.native.forms import _find_offset16, find_form16, find_long, find_real, find_signed16
 from bacalhaunet.deploy.native.layout import Kind, Pattern, pack_halves, pack_quad
@@ -31,7 +30,7 @@ def submitted():
 def assert_equal(program, kernels, integers):
     """Compare all stored activations and the logits with the interpreter's."""
     model = NativeModel(program, kernels)
-    values = run(program, integers)
+    values = program.run(integers)
     for number, frame in enumerate(integers):
         for name, found in model.trace(frame).items():
             expected = values[name][number][model.plan.placed[name].channels]
@@ -47,7 +46,7 @@ def assert_equal(program, kernels, integers):
 def test_every_activation_equals_the_interpreter_s(kernels, seed):
     program = lower_model(random_network(seed, wide=True))
     frames = random_frames(np.random.default_rng(seed), 3, program.frame_length)
-    assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+    assert_equal(program, kernels, program.quantizer.integers(frames))
 
 
 @needs_extension
@@ -62,10 +61,10 @@ def test_samples_are_quantized_as_the_interpreter_does(kernels, seed):
     ties = (rng.integers(quantizer.low - 2, quantizer.high + 3, frames.shape[1:]) + 0.5) * np.float32(quantizer.scale)
     frames[0] = ties
     frames[1] = np.nextafter(ties.astype(np.float32), np.float32(rng.choice([-10, 10])))
-    found = NativeModel(program, kernels).trace(quantize_input(quantizer, frames)[0])
+    found = NativeModel(program, kernels).trace(quantizer.integers(frames)[0])
     model = NativeModel(program, kernels)
-    np.testing.assert_array_equal(model.integer_logits(frames), model.integer_logits(quantize_input(quantizer, frames)))
-    np.testing.assert_array_equal(model.logits(frames), logits(program, frames))
+    np.testing.assert_array_equal(model.integer_logits(frames), model.integer_logits(quantizer.integers(frames)))
+    np.testing.assert_array_equal(model.logits(frames), program.logits(frames))
     assert found
 
 
@@ -146,7 +145,7 @@ def network_with_a_sum_that_is_not_quantized(seed, sparsity):
 def test_products_of_two_tensors_that_are_put_together_stay_in_16_bits(kernels, sparsity):
     program = network_with_a_sum_that_is_not_quantized(0, sparsity)
     frames = random_frames(np.random.default_rng(0), 20, program.frame_length)
-    assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+    assert_equal(program, kernels, program.quantizer.integers(frames))
 
 
 @needs_extension
@@ -159,7 +158,7 @@ def test_a_tensor_that_is_added_to_itself_counts_twice(kernels):
     x, _ = writer.activation(writer.add(x, x), 5, signed=True)
     program = lower_model(writer.model(writer.head(writer.pool(x, 128, 1), 5, 6, 0.0)))
     frames = random_frames(np.random.default_rng(0), 10, program.frame_length)
-    assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+    assert_equal(program, kernels, program.quantizer.integers(frames))
 
 
 @needs_extension
@@ -172,7 +171,7 @@ def test_a_vector_of_many_channels_that_is_only_rescaled_has_room_for_its_sums(k
     x, _ = writer.activation(writer.pool(x, 25, 1), 5)
     program = lower_model(writer.model(writer.head(x, 5, 6, 0.3)))
     frames = random_frames(np.random.default_rng(0), 4, program.frame_length)
-    model = assert_equal(program, kernels, quantize_input(program.quantizer, frames))
+    model = assert_equal(program, kernels, program.quantizer.integers(frames))
     rounded = [step for step in model.plan.tables.steps if step["kind"] == Kind.ROUND and step["flags"] & 2]
     assert rounded
     assert all(model.plan.tables.sums >= step["channels"] for step in rounded)
@@ -244,7 +243,7 @@ def test_samples_that_are_integers_already_give_the_same_logits():
     quantizer = engine.program.quantizer
     frames = np.random.default_rng(8).standard_normal((130, 2, 1024)).astype(np.float32)
     frames[0, 0, :2] = np.inf, -np.inf
-    integers = quantize_input(quantizer, frames).astype(np.int8)
+    integers = quantizer.integers(frames).astype(np.int8)
     np.testing.assert_array_equal(engine.logits_of_integers(integers), engine.logits(frames))
     with pytest.raises(ConfigError, match="int8"):
         engine.logits_of_integers(frames)

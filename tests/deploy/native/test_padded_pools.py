@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from bacalhaunet.deploy.integer.interpreter import integer_logits, quantize_input
 from bacalhaunet.deploy.integer.lowering import lower_model
 from bacalhaunet.deploy.native.model import NativeModel, available_kernels
 from tests.deploy.random_networks import GraphWriter, random_frames
@@ -29,6 +28,6 @@ def test_what_lies_beyond_a_row_takes_no_part_in_a_pool(kernels, length, kernel,
     for seed in range(4):
         program = lower_model(pooled_network(seed, length, kernel, stride, pads))
         frames = random_frames(np.random.default_rng(seed), 8, length)
-        integers = quantize_input(program.quantizer, frames)
+        integers = program.quantizer.integers(frames)
         found = NativeModel(program, kernels).integer_logits(integers)
-        assert np.array_equal(found, integer_logits(program, integers))
+        assert np.array_equal(found, program.integer_logits(integers))

@@ -34,7 +34,7 @@ class Channel:
     Attributes:
         recording: The capture.
         start: Its first sample in the capture, which is sample 0 here.
-        stop: Sample after its last.
+        stop: First sample after its end.
         center: Its centre in cycles a sample of the capture.
         passband: Width that passes, in cycles a sample of the capture.
         transition: Width of each skirt of the filter, in the same unit.

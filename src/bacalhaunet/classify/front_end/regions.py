@@ -87,7 +87,7 @@ class Region(NamedTuple):
 
     Attributes:
         start: First sample.
-        stop: Sample after the last.
+        stop: First sample after its end.
         low: Lower edge in cycles a sample.
         high: Upper edge.
         floor: Power of the noise over a band of one cycle a sample.

@@ -53,7 +53,7 @@ def change_point(power: NDArray[np.floating], before: float, after: float) -> in
 
 
 def burst_edges(channel: Channel, noise: float, reach: int) -> tuple[int, int]:
-    """Return the first and last-but-one sample, in the capture, of the signal in a channel.
+    """Return the first sample, in the capture, of the signal in a channel, and the first one after its end.
 
     Args:
         channel: The signal's band, from the first to the last sample that were found coarsely.
@@ -190,7 +190,7 @@ class Signal:
 
     Attributes:
         start: Its first sample.
-        stop: The sample after its last.
+        stop: The first sample after its end.
         center: Centre frequency, -0.5 to 0.5.
         bandwidth: Width of the band above the noise.
         symbol_rate: Symbols a sample; None if none was found, as for analog modulations.
@@ -210,6 +210,16 @@ class Signal:
     center_from: str = "spectrum"
     symbol_rate_from: str = "none"
     room: float | None = None
+
+    @property
+    def low(self) -> float:
+        """Lower edge of the band."""
+        return self.center - self.bandwidth / 2
+
+    @property
+    def high(self) -> float:
+        """Upper edge of the band."""
+        return self.center + self.bandwidth / 2
 
 
 def find_signals(
@@ -243,7 +253,7 @@ def find_signals(
 
 
 def stretches(recording: Recording) -> Iterator[tuple[int, int]]:
-    """Yield the first and last-but-one sample of each stretch of one receiver setting."""
+    """Yield the first sample of each stretch of one receiver setting, and the first one after its end."""
     starts = sorted({0, *(capture.start for capture in recording.captures if 0 < capture.start < len(recording))})
     yield from zip(starts, [*starts[1:], len(recording)], strict=True)
 

@@ -84,7 +84,7 @@ def spectrogram(
     Args:
         recording: The capture.
         start: First sample.
-        stop: The sample after the last.
+        stop: The first sample after its end.
         progress: Gets the number of samples of each part that is done.
     """
     cell = cell_length(stop - start)

@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.front_end.channel import Channel
+from bacalhaunet.classify.front_end.constellation import scaled, turned
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.settings import FrontEndSettings
 from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of, find_signals
 from bacalhaunet.classify.front_end.symbol_rate import symbols
 from bacalhaunet.classify.live.blocks import Block
 from bacalhaunet.classify.live.tracks import Sighting, Tracks
-from bacalhaunet.classify.symbol_plane import scaled, turned
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
@@ -94,7 +94,7 @@ def presence(channel: Channel, samples: NDArray[np.complex64], signal: Signal, f
 
 
 def stretch(power: NDArray[np.floating], noise: float, loud: float) -> tuple[int, int]:
-    """Return the first and last-but-one place of the most likely stretch of mean power ``loud`` in ``noise``."""
+    """Return the first place of the most likely stretch of power ``loud`` in ``noise``, and the first after its end."""
     noise = max(noise, _LEAST_NOISE * loud)  # a stream may hold no noise at all
     against = np.log(loud / noise) - (1 - noise / loud)
     gain = np.minimum(np.log(noise / loud) + power * (1 / noise - 1 / loud), against)
@@ -217,7 +217,7 @@ def _points(channel: Channel, samples: NDArray[np.complex64], signal: Signal) ->
 
 
 def _window(region: Region, length: int) -> tuple[int, int]:
-    """Return the first and last-but-one sample of a block that show some thousand symbols of a region."""
+    """Return where a block shows some thousand symbols of a region: the first sample, and the first after its end."""
     count = min(length, max(_FEWEST_LOOKED_AT, int(_SYMBOLS / (region.high - region.low))))
     start = int(np.clip((region.start + region.stop - count) // 2, 0, length - count))
     return start, start + count

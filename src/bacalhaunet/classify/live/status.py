@@ -220,7 +220,7 @@ class Reports:
 
     def signals(self, tracks: Sequence[Track]) -> list[dict[str, Any]]:
         """Return the objects of the signals that have an answer, by their frequency."""
-        answered = [one for one in tracks if one.signal is not None and one.pool.frames]
+        answered = [one for one in tracks if one.signal is not None and one.pool.heard]
         return [self._signal(one) for one in sorted(answered, key=lambda one: one.low)]
 
     def _signal(self, track: Track) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class Reports:
             "confidence": round(answer.confidence, 4),
             "group": answer.group,
             "group_confidence": round(answer.group_confidence, 4),
-            "frames": math.ceil(track.pool.frames),
+            "frames": math.ceil(track.pool.heard),
             "since": self.time(track.first),
             "until": None if track.until is None else self.time(track.until),
             "sample": track.newest,

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.answers import STREAM_MEMORY_S, Pool
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.blocks import Block
-from bacalhaunet.classify.live.track import LivePool, Run, Stretch, Track
+from bacalhaunet.classify.live.track import Run, Stretch, Track
 
 HISTORY_S = 60.0
 """How long signals that ended are remembered, and how far a label's history goes back."""
@@ -86,7 +87,7 @@ class Tracks:
                     track.end(offset, first)
             self._follow(sorted(set(regions) - set(going_on)), block)
             self._retire(last, last if waiting is None else min(last, waiting))
-            return any(not one.pool.frames and one.last == last and one.wants_estimate(last) for one in self.active)
+            return any(not one.pool.heard and one.last == last and one.wants_estimate(last) for one in self.active)
 
     def wanting(self, block: Block) -> list[Region]:
         """Return the regions of a block that the front end should look at closely, new ones first."""
@@ -135,10 +136,10 @@ class Tracks:
         with self.lock:
             if not len(probabilities):
                 return
-            track.pool.add(probabilities, block.arrived[1])
+            track.pool.add(probabilities, time=block.arrived[1])
             track.points, track.newest, track.classified = points, block.start, now
-            label, confidence, *_ = track.pool.answer()
-            assert label is not None
+            answer = track.pool.answer()
+            label, confidence = str(answer.label), answer.confidence
             if track.runs and track.runs[-1].label == label:
                 track.runs[-1].stop, track.runs[-1].confidence = block.arrived[1], confidence
             else:
@@ -188,7 +189,7 @@ class Tracks:
 
     def _new(self, low: float, high: float, began: int, block: Stretch) -> Track:
         self._count += 1
-        pool = LivePool(self._labels, self._calibration)
+        pool = Pool(self._labels, self._calibration, memory_s=STREAM_MEMORY_S)
         track = Track(self._count, block.first, block.last, low, high, pool, began=began)
         self.active.append(track)
         return track
@@ -197,7 +198,7 @@ class Tracks:
         gone = [one for one in self.active if one.last < waiting - _HOLD_S]
         self.active = [one for one in self.active if one.last >= waiting - _HOLD_S]
         # What was never named is noise's doing, or too short for a frame: not worth remembering.
-        self.ended += [one for one in gone if one.pool.frames]
+        self.ended += [one for one in gone if one.pool.heard]
         self.ended = [one for one in self.ended if one.last > now - HISTORY_S][-_MOST:]
 
 

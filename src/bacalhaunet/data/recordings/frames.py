@@ -49,7 +49,7 @@ class Framing:
 
     Attributes:
         frame_length: Samples of a frame.
-        frame_step: Samples from one frame's start to the next; None for ``frame_length``.
+        hop_length: Samples from one frame's start to the next; None for ``frame_length``.
         normalization: ``block``: each frame is divided by the standard deviation of the 2 ``frame_length`` samples
             around it; ``frame``: by its own; ``none``: not at all. ``auto``: ``none`` if ``scale`` is given; for
             ready frames, ``none`` if their mean power is 0.5 to 8, else ``frame``; for signals, ``block``.
@@ -57,14 +57,14 @@ class Framing:
     """
 
     frame_length: int = 1024
-    frame_step: int | None = None
+    hop_length: int | None = None
     normalization: Normalization = "auto"
     scale: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.frame_step is not None and self.frame_step < 1:
-            raise ConfigError(f"the frame step is {self.frame_step}", allowed="1 sample or more")
+        if self.hop_length is not None and self.hop_length < 1:
+            raise ConfigError(f"the hop length is {self.hop_length}", allowed="1 sample or more")
         if self.scale is not None and not 0 < self.scale < 1e30:
             raise ConfigError(f"the scale is {self.scale}", allowed="a number above 0")
         if self.normalization not in get_args(Normalization):
@@ -99,7 +99,7 @@ class FrameBatch(NamedTuple):
 class FrameCutter:
     """The frames of a recording, batch by batch, in memory bounded by the batch.
 
-    Frames start every ``frame_step`` samples. Samples left over at the end get a frame of their own that overlaps the
+    Frames start every ``hop_length`` samples. Samples left over at the end get a frame of their own that overlaps the
     one before. A recording shorter than a frame is repeated until it fills one.
 
     Args:
@@ -107,10 +107,10 @@ class FrameCutter:
         framing: How to cut and scale.
 
     Attributes:
-        framing: As used: with the step and the normalization decided.
+        framing: As used: with the hop length and the normalization decided.
         starts: First sample of each frame.
         last_frame: What became of the last samples: ``whole``: no rest; ``overlaps``; ``repeated``: the recording is
-            shorter than a frame; ``left out``: the step is longer than a frame.
+            shorter than a frame; ``left out``: the hop is longer than a frame.
 
     Raises:
         RecordingError: If it holds ready frames of another length.
@@ -124,10 +124,10 @@ class FrameCutter:
                 where=str(recording.path),
                 allowed=f"frames of {length} samples, or one signal of any length",
             )
-        step = framing.frame_step if framing.frame_step and recording.frame_length is None else length
+        hop = framing.hop_length if framing.hop_length and recording.frame_length is None else length
         self.recording = recording
-        self.starts, self.last_frame = _starts(len(recording), length, step)
-        self.framing = Framing(length, step, _decided(recording, framing), framing.scale)
+        self.starts, self.last_frame = _starts(len(recording), length, hop)
+        self.framing = Framing(length, hop, _normalization(recording, framing), framing.scale)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -145,7 +145,7 @@ class FrameCutter:
         silent = np.empty(len(starts), np.bool_)
         regular = len(self) - _IRREGULAR_AT_THE_END - first
         # A part is read in one piece, with all that lies between its frames.
-        part = max(1, min(_PART, _PART * self.framing.frame_length // (self.framing.frame_step or 1)))
+        part = max(1, min(_PART, _PART * self.framing.frame_length // (self.framing.hop_length or 1)))
         edges = {*range(0, len(starts), part), len(starts)} | ({regular} if 0 < regular < len(starts) else set())
         for start, stop in pairwise(sorted(edges)):
             self._cut(starts[start:stop], frames[start:stop], silent[start:stop])
@@ -200,9 +200,9 @@ def _split(samples: NDArray[np.complex64], frames: NDArray[np.float32]) -> None:
 def _windows(samples: NDArray[np.complex64], starts: NDArray[np.int64], length: int) -> NDArray[np.complex64]:
     """Return (n, length) samples from each start on; a view where the starts are regular."""
     views = np.lib.stride_tricks.sliding_window_view(samples, length)
-    step = int(starts[1] - starts[0]) if len(starts) > 1 else 1
-    if (np.diff(starts) == step).all():
-        return views[starts[0] : starts[-1] + 1 : step]
+    hop = int(starts[1] - starts[0]) if len(starts) > 1 else 1
+    if (np.diff(starts) == hop).all():
+        return views[starts[0] : starts[-1] + 1 : hop]
     return views[starts]
 
 
@@ -243,18 +243,18 @@ def _cumulated(values: NDArray[Any]) -> Any:
     return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
 
 
-def _starts(count: int, length: int, step: int) -> tuple[NDArray[np.int64], LastFrame]:
+def _starts(count: int, length: int, hop: int) -> tuple[NDArray[np.int64], LastFrame]:
     if count < length:
         return np.zeros(1, np.int64), "repeated"
-    starts = np.arange(0, count - length + 1, step, dtype=np.int64)
+    starts = np.arange(0, count - length + 1, hop, dtype=np.int64)
     if starts[-1] + length == count:
         return starts, "whole"
-    if step > length:
+    if hop > length:
         return starts, "left out"
     return np.append(starts, count - length), "overlaps"
 
 
-def _decided(recording: Recording, framing: Framing) -> Normalization:
+def _normalization(recording: Recording, framing: Framing) -> Normalization:
     if framing.normalization != "auto":
         return framing.normalization
     if framing.scale is not None:

@@ -175,3 +175,13 @@ def open_recording(path: str | os.PathLike[str], type_: str | None = None, chann
         return reader(path, type_, channel)
     except OSError as error:
         raise RecordingError(f"the recording cannot be read: {error}", where=str(path)) from error
+
+
+def recordings_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the recordings under a folder, sorted; of SigMF the metadata, of which each names its samples.
+
+    Hidden files, and files whose ending does not say that they are recordings, are left out.
+    """
+    endings = set(_readers()) - {".sigmf-data"}
+    files = (path for path in Path(folder).rglob("*") if path.suffix.lower() in endings and path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))

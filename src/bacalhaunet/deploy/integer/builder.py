@@ -11,29 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bacalhaunet.deploy.integer.program import (
-    Affine,
-    Conv,
-    FloatArray,
-    IntArray,
-    Layer,
-    MaxPool,
-    Tensor,
-    Thresholds,
-    WideForm,
-    accumulator_range,
-    needed_channels,
-    padded_taps,
-    source_channels,
-)
-from bacalhaunet.deploy.integer.thresholds import (
-    find_linear,
-    find_thresholds,
-    level,
-    logits_form,
-    rounding_form,
-    wide_range,
-)
+from bacalhaunet.deploy.integer.layers import Conv, MaxPool, accumulator_range, padded_taps, source_channels
+from bacalhaunet.deploy.integer.program import FloatArray, IntArray, Layer, Tensor, needed_channels
+from bacalhaunet.deploy.integer.requantizer_search import logits_form, requantizer_for
+from bacalhaunet.deploy.integer.requantizers import Affine, Thresholds, WideForm
 from bacalhaunet.errors import UnsupportedOperationError
 
 
@@ -207,7 +188,8 @@ class Builder:
             max(ceiling, levels.low - levels.zero),
         )
         low, high = parts.range()
-        requantizer, out_low, out_high = _requantizer(affine, low, high)
+        requantizer = requantizer_for(affine, low, high)
+        out_low, out_high = requantizer.output_range(low, high)
         last = pending.pools[-1] if pending.pools else None
         name = output if last is None else f"{output}:unpooled"
         self._add_conv(parts, name, affine, requantizer, (low, high))
@@ -242,7 +224,7 @@ class Builder:
         requantizer, scale = logits_form(parts.scale, parts.offset, low, high)
         affine = Affine(parts.scale / scale, parts.offset / scale, -_INT32, _INT32)
         self._add_conv(parts, output, affine, requantizer, (low, high))
-        out_low, out_high = wide_range(requantizer, low, high)
+        out_low, out_high = requantizer.output_range(low, high)
         self.tensors[output] = Tensor(output, pending.length, scale, out_low, out_high, -_INT32, _INT32)
         self._drop_unread()
         return scale
@@ -281,23 +263,10 @@ class Builder:
 
     def _drop_unread(self) -> None:
         """Mark what needs computing: channels that change and that a logit depends on."""
-        for position, layer in enumerate(self.layers):
-            if isinstance(layer, Conv):
-                self.layers[position] = replace(layer, computed=~self.tensors[layer.output].constant)
+        changing = {layer.output: ~self.tensors[layer.output].constant for layer in self.layers}
+        self.layers = [layer.with_computed(changing[layer.output]) for layer in self.layers]
         needed = needed_channels(self.layers, self.tensors)
-        for position, layer in enumerate(self.layers):
-            if isinstance(layer, Conv):
-                self.layers[position] = replace(layer, computed=layer.computed & needed[layer.output])
-
-
-def _requantizer(affine: Affine, low: IntArray, high: IntArray) -> tuple[Thresholds | WideForm, IntArray, IntArray]:
-    """Return the integer form of a rounded function and the proven range of its values."""
-    if len(low) > 1:
-        wide = rounding_form(affine, low, high)
-        return wide, *wide_range(wide, low, high)
-    values = find_thresholds(affine, low[0], high[0])
-    form = Thresholds(values, affine.floor, find_linear(affine, values, low[0], high[0]))
-    return form, level(affine, low), level(affine, high)
+        self.layers = [layer.with_computed(changing[layer.output] & needed[layer.output]) for layer in self.layers]
 
 
 def _level(bound: float, levels: Levels) -> int:

@@ -1,31 +1,26 @@
-"""The integer program: what every emitter and engine runs, and the interpreter defines.
+"""The integer program: what every emitter and engine runs, and its own ``run`` defines.
 
-A program is a list of two kinds of layer over named tensors of small integers. A tensor's value v stands for the real
-number scale * v (zero points are removed while lowering). A convolution sums taps into one or more accumulators,
+    values = program.run(program.quantizer.integers(frames))      # every tensor, exactly
+    logits = program.logits(frames)
 
-    acc_g[o, j] = sum over sources s of group g, input channels i, taps k of  W_s[o, i, k] v_s[i, S j + D k - P],
-
-and its requantizer turns them into the next tensor's integers. Dense layers are convolutions as long as their input,
-sums of tensors are convolutions of one tap of weight 1. Accumulators are signed so that requantizers never decrease.
-
-Proven ranges: what an accumulator can reach, which channels are constant, and which nobody reads.
-
-    acc <= sum over taps of max(w low, w high), and 0 as well for a tap that falls on padding,
-
-with low and high the proven range of the channel the tap reads; the same with min for the smallest.
+A program is a list of layers over named tensors of small integers. A tensor's value v stands for the real number
+scale * v (zero points are removed while lowering). A layer is a dataclass that carries all there is to know of an
+operation: what it reads, what it computes, the range of its results, its cost, what of it is stored and how a stored
+one is checked. Emitters and engines add to that how they run it. The kinds of layer are in ``integer.layers``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,12 +51,12 @@ class Tensor:
         return len(self.low)
 
     @property
-    def constant(self) -> NDArray[np.bool_]:
+    def constant(self) -> Mask:
         """Which channels never change; the dead ones, always 0, among them."""
         return np.asarray(self.low == self.high)
 
     @property
-    def dead(self) -> NDArray[np.bool_]:
+    def dead(self) -> Mask:
         """Which channels are always 0."""
         return np.asarray(self.constant & (self.low == 0))
 
@@ -86,158 +81,125 @@ class InputQuantizer:
     clip_low: float = -np.inf
     clip_high: float = np.inf
 
-
-@dataclass(frozen=True)
-class Affine:
-    """The real function a requantizer rounds: y = sum_g scale[g, o] * acc_g + offset[o], in steps of the output.
-
-    Attributes:
-        scale: (accumulators, channels).
-        offset: (channels,). A ReLU or clip before the quantizer is part of ``floor`` and ``ceiling``.
-        floor: The smallest level that can come out, as an integer value.
-        ceiling: The largest.
-    """
-
-    scale: FloatArray
-    offset: FloatArray
-    floor: int
-    ceiling: int
+    def integers(self, frames: NDArray[np.float32]) -> IntArray:
+        """Return the integers of real samples, in float32 arithmetic as the trained network rounds them."""
+        x = np.asarray(frames, np.float32)
+        if np.isfinite(self.clip_low) or np.isfinite(self.clip_high):
+            x = np.clip(x, np.float32(self.clip_low), np.float32(self.clip_high))
+        level = np.rint(x / np.float32(self.scale) + np.float32(self.zero))
+        return np.asarray(np.clip(level, self.low, self.high).astype(np.int64) - self.zero)
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """v = base + number of thresholds that are <= acc: the exact form for one accumulator.
+class LayerSummary:
+    """One layer in numbers.
 
     Attributes:
-        values: (channels, levels - 1) int64, ascending in each row. A threshold that no accumulator reaches is one
-            above the largest accumulator; one that all reach is the smallest accumulator.
-        base: The value below the first threshold.
-        linear: The same function as ``(acc * multiplier + offset) >> shift``, clipped.
-    """
-
-    values: IntArray
-    base: int
-    linear: LinearForm
-
-
-@dataclass(frozen=True)
-class LinearForm:
-    """v = clip((acc * multiplier + offset) >> shift, base, base + levels - 1), verified on every reachable accumulator.
-
-    Attributes:
-        multiplier: (channels,) not negative.
-        offset: (channels,).
-        shift: (channels,) 0 to 44.
-        exact: (channels,) False where no such form was found and the thresholds must be used.
-        narrow: (channels,) True where product and sum stay within 32 bits.
-    """
-
-    multiplier: IntArray
-    offset: IntArray
-    shift: IntArray
-    exact: NDArray[np.bool_]
-    narrow: NDArray[np.bool_]
-
-    @property
-    def fields(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Multiplier, offset and shift."""
-        return self.multiplier, self.offset, self.shift
-
-
-@dataclass(frozen=True)
-class WideForm:
-    """v = clip((sum_g acc_g * multiplier[g] + offset) >> shift, low, high), worked out in 64 bits.
-
-    For sums of tensors whose scales have no common measure, where it is the definition (``error`` bounds its distance
-    from the real function), and for logits.
-
-    Attributes:
-        multiplier: (accumulators, channels).
-        offset: (channels,).
-        shift: One shift for all channels.
-        low: Smallest value; None: not clipped.
-        high: Largest value; None: not clipped.
-        error: Proven bound of |form - real function| before rounding down, in steps of the output.
-    """
-
-    multiplier: IntArray
-    offset: IntArray
-    shift: int
-    low: int | None
-    high: int | None
-    error: float
-
-
-@dataclass(frozen=True)
-class Conv:
-    """Taps, accumulators and the requantizer of one layer; see the module's formula.
-
-    Attributes:
-        name: Name of the ONNX node.
-        sources: Names of the tensors read.
-        group_of: Accumulator each source is summed into.
-        weights: One array (outputs, inputs / groups, kernel) for each source.
-        groups: Convolution groups: 1 for pointwise and full, channels for depthwise.
-        stride: S.
-        dilation: D.
-        pad: P, zeros on the left; the zeros on the right follow from the output's length.
-        output: Name of the tensor written.
-        affine: The real function of the accumulators.
-        requantizer: Its integer form.
-        acc_low: (accumulators, outputs) proven smallest accumulator.
-        acc_high: (accumulators, outputs) proven largest.
-        computed: Outputs that are neither constant nor unread; only these need work.
+        name: The ONNX node.
+        kind: ``depthwise 27/2`` (kernel / stride), ``pointwise``, ``full 3``, ``dense``, ``sum``, ``max pool``.
+        shape: Channels and length of the output.
+        taps: Non-zero weights of the channels that are computed, a byte each.
+        macs: Multiplications a frame.
+        requantized: Outputs that are rounded a frame.
+        computed: Channels computed.
+        constant: Channels that never change, dead ones included.
+        unread: Other channels that no logit depends on.
+        accumulator: Proven range.
+        form: Requantization in words.
+        levels: Range of the output.
     """
 
     name: str
-    sources: tuple[str, ...]
-    group_of: tuple[int, ...]
-    weights: tuple[IntArray, ...]
-    groups: int
-    stride: int
-    dilation: int
-    pad: int
-    output: str
-    affine: Affine
-    requantizer: Thresholds | WideForm
-    acc_low: IntArray
-    acc_high: IntArray
-    computed: NDArray[np.bool_]
+    kind: str
+    shape: tuple[int, int]
+    taps: int
+    macs: int
+    requantized: int
+    computed: int
+    constant: int
+    unread: int
+    accumulator: tuple[int, int]
+    form: str
+    levels: tuple[int, int]
+
+
+class Layer(Protocol):
+    """One operation of a program: reads tensors, writes one. Its classes are frozen dataclasses.
+
+    Output j of a layer reads its sources from position stride * j - pad to stride * j - pad + span.
+    """
 
     @property
-    def accumulators(self) -> int:
-        """Number of accumulators an output has."""
-        return max(self.group_of) + 1
-
-    @property
-    def kernel(self) -> int:
-        """Taps of a filter."""
-        return int(self.weights[0].shape[2])
-
-    @property
-    def depthwise(self) -> bool:
-        """Whether each output reads one channel of each source."""
-        return bool(self.weights[0].shape[1] == 1 and self.groups == self.weights[0].shape[0])
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """v[c, j] = the largest of v[c, S j - P + k], k < kernel; positions outside the input do not take part."""
-
-    name: str
-    source: str
-    output: str
-    kernel: int
-    stride: int
-    pad: int
+    def name(self) -> str:
+        """Name of the ONNX node."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.source,)
+        """Names of the tensors read, each once; all have one length."""
 
+    @property
+    def output(self) -> str:
+        """Name of the tensor written."""
 
-Layer: TypeAlias = Conv | MaxPool
+    @property
+    def stride(self) -> int:
+        """Positions of a source from one output to the next."""
+
+    @property
+    def pad(self) -> int:
+        """Positions before a source's first that the first output reads."""
+
+    @property
+    def span(self) -> int:
+        """Distance from the first position that an output reads to the last."""
+
+    @property
+    def floor(self) -> int | None:
+        """The smallest value its quantizer gives; None for a layer that only passes on its source's values."""
+
+    def running(self, length: int) -> bool:
+        """Whether, with that output length, positions can be taken in one by one into the output itself."""
+
+    def reach(self, source: int, output: int) -> tuple[int, int]:
+        """Return how many zeros it reads before and beyond a source's row, of sources and an output that long."""
+
+    def read_channels(self, source: int, channels: int, needed: Mask) -> Mask:
+        """Return which of a source's channels are read to make the ``needed`` channels of the output."""
+
+    def with_computed(self, computed: Mask) -> Self:
+        """Return the layer with only some of its channels computed: those that change and that a logit depends on."""
+
+    def computes(self, channels: Mask) -> bool:
+        """Whether it computes just these channels; True for a layer that passes on what its source has."""
+
+    def run(self, inputs: Sequence[IntArray], length: int) -> IntArray:
+        """Return the output (frames, channels, length) of its sources' values (frames, channels, length), exactly."""
+
+    def output_range(self, tensors: Mapping[str, Tensor]) -> tuple[IntArray, IntArray]:
+        """Return the proven smallest and largest value of each channel, over the proven ranges of its sources."""
+
+    def summary(self, tensors: Mapping[str, Tensor]) -> LayerSummary:
+        """Return what it is and what it costs."""
+
+    def without_derived(self) -> Self:
+        """Return the layer without what follows from the rest, as it is stored."""
+
+    def with_derived(self, tensors: Mapping[str, Tensor]) -> Self:
+        """Return a stored layer whole.
+
+        Raises:
+            ValueError: If its numbers are such that this might not end.
+        """
+
+    def check(self, tensors: Mapping[str, Tensor], *, last: bool) -> None:
+        """Check a layer of unknown origin, so that every engine computes what ``run`` does.
+
+        Raises:
+            ValueError: If shapes, numbers or forms do not fit each other.
+        """
+
+    def room(self, tensors: Mapping[str, Tensor]) -> int:
+        """Return an upper bound of the values an engine stores for it beside its tensors."""
 
 
 @dataclass(frozen=True)
@@ -277,66 +239,35 @@ class Program:
         """Number of logits."""
         return self.tensors[self.output].channels
 
+    def run(self, integers: NDArray[Any]) -> dict[str, IntArray]:
+        """Run integer samples: the definition of what the program computes, in NumPy and exact arithmetic.
 
-def padded_taps(kernel: int, stride: int, dilation: int, pad: int, length: int, outputs: int) -> NDArray[np.bool_]:
-    """Return for each tap whether it lies outside the input at some output position."""
-    start = dilation * np.arange(kernel) - pad
-    return np.asarray((start < 0) | (start + stride * (outputs - 1) >= length))
+        Args:
+            integers: (frames, 2, frame length) integers of the input tensor, as ``quantizer.integers`` makes them.
 
+        Returns:
+            Every tensor by name, (frames, channels, length); ``output`` holds the integer logits.
+        """
+        values: dict[str, IntArray] = {self.input: np.asarray(integers, np.int64)}
+        for layer in self.layers:
+            sources = [values[name] for name in layer.sources]
+            values[layer.output] = layer.run(sources, self.tensors[layer.output].length)
+        return values
 
-def source_channels(outputs: int, inputs_per_group: int, groups: int) -> IntArray:
-    """Return (outputs, inputs / groups): the input channel behind each weight."""
-    group = np.arange(outputs) // (outputs // groups)
-    return group[:, None] * inputs_per_group + np.arange(inputs_per_group)[None]
+    def integer_logits(self, integers: NDArray[Any]) -> IntArray:
+        """Return (frames, classes) integer logits of integer samples."""
+        return self.run(integers)[self.output][:, :, 0]
 
-
-def source_range(
-    weights: IntArray, tensor: Tensor, groups: int, padded: NDArray[np.bool_]
-) -> tuple[IntArray, IntArray]:
-    """Return the smallest and largest sum of one source's taps for each output channel."""
-    channels = source_channels(weights.shape[0], weights.shape[1], groups)
-    low, high = tensor.low[channels][:, :, None], tensor.high[channels][:, :, None]
-    ends = weights * low, weights * high
-    smallest, largest = np.minimum(*ends), np.maximum(*ends)
-    smallest = np.where(padded, np.minimum(smallest, 0), smallest)
-    largest = np.where(padded, np.maximum(largest, 0), largest)
-    return smallest.sum(axis=(1, 2)), largest.sum(axis=(1, 2))
+    def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (frames, classes) real logits of real samples (frames, 2, frame length)."""
+        return (self.integer_logits(self.quantizer.integers(frames)) * self.logit_scale).astype(np.float32)
 
 
-def accumulator_range(
-    weights: Sequence[IntArray],
-    group_of: Sequence[int],
-    sources: Sequence[Tensor],
-    groups: int,
-    padded: NDArray[np.bool_],
-) -> tuple[IntArray, IntArray]:
-    """Return (accumulators, outputs) smallest and largest accumulators."""
-    shape = (max(group_of) + 1, weights[0].shape[0])
-    low, high = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for taps, group, tensor in zip(weights, group_of, sources, strict=True):
-        smallest, largest = source_range(taps, tensor, groups, padded)
-        low[group] += smallest
-        high[group] += largest
-    return low, high
-
-
-def read_channels(layer: Layer, source: int, channels: int, needed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which channels of a layer's source are read to make the ``needed`` channels of its output."""
-    if not isinstance(layer, Conv):
-        return needed.copy()
-    weights = layer.weights[source]
-    behind = source_channels(weights.shape[0], weights.shape[1], layer.groups)
-    touched = (weights != 0).any(axis=2) & (needed & layer.computed)[:, None]
-    read = np.zeros(channels, np.bool_)
-    read[behind[touched]] = True
-    return read
-
-
-def needed_channels(layers: Sequence[Layer], tensors: dict[str, Tensor]) -> dict[str, NDArray[np.bool_]]:
+def needed_channels(layers: Sequence[Layer], tensors: Mapping[str, Tensor]) -> dict[str, Mask]:
     """Return for each tensor which channels are read on the way to a logit."""
     needed = {name: np.zeros(tensor.channels, np.bool_) for name, tensor in tensors.items()}
     needed[layers[-1].output][:] = True
     for layer in reversed(layers):
         for position, name in enumerate(layer.sources):
-            needed[name] |= read_channels(layer, position, tensors[name].channels, needed[layer.output])
+            needed[name] |= layer.read_channels(position, tensors[name].channels, needed[layer.output])
     return needed

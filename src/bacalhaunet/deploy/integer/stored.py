@@ -6,10 +6,8 @@ Floats are written with as many digits as tell them apart. What follows from the
 out and worked out again: the ranges of accumulators, and thresholds. Text from anywhere is safe to read: nothing in it
 is run, and only the dataclasses of a program are made. What it says is checked by ``integer.check``.
 
-The integer program of an ONNX file, kept in its metadata, where it can be read without the package onnx.
-
-The entry holds the digest of the graph it was lowered from: of a graph that another tool changed it is no more the
-program, and is passed over.
+An ONNX file keeps its program in the metadata, where it can be read without the package onnx, with the digest of the
+graph it was lowered from: the program of a graph that another tool changed is passed over.
 """
 
 from __future__ import annotations
@@ -28,41 +26,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.deploy.integer.check import check_program
-from bacalhaunet.deploy.integer.program import (
-    Affine,
-    Conv,
-    InputQuantizer,
-    LinearForm,
-    MaxPool,
-    Program,
-    Tensor,
-    Thresholds,
-    WideForm,
-    accumulator_range,
-    padded_taps,
-)
-from bacalhaunet.deploy.integer.thresholds import find_thresholds
+from bacalhaunet.deploy.integer.layers import LAYERS
+from bacalhaunet.deploy.integer.program import InputQuantizer, Program, Tensor
+from bacalhaunet.deploy.integer.requantizers import REQUANTIZERS, Affine, LinearForm
 from bacalhaunet.errors import ModelFileError, UnsupportedOperationError
 from bacalhaunet.models.onnx_metadata import graph_digest, read_entries, with_entry
 
 FORMAT = 1
 """Number of this way of writing; texts of another are not read."""
 
-_CLASSES = {
-    cls.__name__: cls
-    for cls in (Affine, Conv, InputQuantizer, LinearForm, MaxPool, Program, Tensor, Thresholds, WideForm)
-}
+_CLASSES = {cls.__name__: cls for cls in (*LAYERS, *REQUANTIZERS, Affine, LinearForm, InputQuantizer, Program, Tensor)}
 _INTEGERS = ("<i1", "<i2", "<i4", "<i8")
 _READ_AS = {**dict.fromkeys(_INTEGERS, np.int64), "<f8": np.float64, "|b1": np.bool_}
 _MOST_NUMBERS = 1 << 24
-_MOST_LEVELS = 255
-_INT32 = 2**31 - 1
-_NOTHING = np.empty(0, np.int64)
 
 
 def to_text(program: Program) -> str:
     """Return a program as text."""
-    layers = tuple(_without_derived(layer) if isinstance(layer, Conv) else layer for layer in program.layers)
+    layers = tuple(layer.without_derived() for layer in program.layers)
     return json.dumps({"format": FORMAT, "program": _written(replace(program, layers=layers))}, separators=(",", ":"))
 
 
@@ -78,33 +59,10 @@ def from_text(text: str) -> Program:
         if not isinstance(found, Program):
             raise ValueError("of another format, or of something else")
         with np.errstate(all="ignore"):  # numbers may be anything yet
-            layers = [_with_derived(one, found) if isinstance(one, Conv) else one for one in found.layers]
+            layers = tuple(layer.with_derived(found.tensors) for layer in found.layers)
     except (LookupError, TypeError, AttributeError, ValueError, zlib.error, ArithmeticError, RecursionError) as error:
         raise ValueError(f"not the text of an integer program: {error}") from error
-    return replace(found, layers=tuple(layers))
-
-
-def _without_derived(layer: Conv) -> Conv:
-    form = layer.requantizer
-    if isinstance(form, Thresholds):
-        form = replace(form, values=_NOTHING)
-    return replace(layer, acc_low=_NOTHING, acc_high=_NOTHING, requantizer=form)
-
-
-def _with_derived(layer: Conv, program: Program) -> Conv:
-    sources, output = [program.tensors[name] for name in layer.sources], program.tensors[layer.output]
-    if max(layer.group_of) >= len(sources):
-        raise ValueError(f"accumulators {layer.group_of} of {len(sources)} sources")
-    padded = padded_taps(layer.kernel, layer.stride, layer.dilation, layer.pad, sources[0].length, output.length)
-    low, high = accumulator_range(layer.weights, layer.group_of, sources, layer.groups, padded)
-    if low.min() < -_INT32 or high.max() > _INT32:  # the search below might not end
-        raise ValueError("accumulators beyond 32 bits")
-    form = layer.requantizer
-    if isinstance(form, Thresholds):
-        if layer.affine.ceiling - layer.affine.floor > _MOST_LEVELS:
-            raise ValueError(f"{layer.affine.ceiling - layer.affine.floor} levels")
-        form = replace(form, values=find_thresholds(layer.affine, low[0], high[0]))
-    return replace(layer, acc_low=low, acc_high=high, requantizer=form)
+    return replace(found, layers=layers)
 
 
 def _written(value: Any) -> Any:

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bacalhaunet.deploy.integer.program import Conv, IntArray, Thresholds, WideForm
-from bacalhaunet.deploy.integer.thresholds import LOW_BITS, low_bits, multiplier_bits, offset_interval
+from bacalhaunet.deploy.integer.layers import Conv
+from bacalhaunet.deploy.integer.program import IntArray
+from bacalhaunet.deploy.integer.requantizer_search import low_bits, multiplier_bits
+from bacalhaunet.deploy.integer.requantizers import LOW_BITS, Thresholds, WideForm, offset_interval
 from bacalhaunet.deploy.native.layout import FormKind
 
 WIDE_SPLIT = 15

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from bacalhaunet.deploy.integer.program import Conv, InputQuantizer, IntArray, Program, needed_channels, padded_taps
+from bacalhaunet.deploy.integer.program import InputQuantizer, IntArray, Program, needed_channels
 
 LINE = 64
 _SLACK = 8192
@@ -85,35 +85,17 @@ class Arena:
 
 
 def _margins(program: Program, name: str) -> tuple[int, int]:
-    """Return how far taps reach before and beyond a tensor's row."""
-    length = program.tensors[name].length
-    left = right = 0
-    for layer in program.layers:
-        if isinstance(layer, Conv) and name in layer.sources:
-            last = layer.stride * (program.tensors[layer.output].length - 1) + layer.dilation * (layer.kernel - 1)
-            left, right = max(left, layer.pad), max(right, last - layer.pad - (length - 1))
-    return left, right
-
-
-def _is_vector(program: Program, name: str) -> bool:
-    """Whether nothing reads a tensor of length 1 with padding."""
-    if program.tensors[name].length != 1:
-        return False
-    for layer in program.layers:
-        if isinstance(layer, Conv) and name in layer.sources:
-            outputs = program.tensors[layer.output].length
-            if padded_taps(layer.kernel, layer.stride, layer.dilation, layer.pad, 1, outputs).any():
-                return False
-    return True
+    """Return how many zeros layers read before and beyond a tensor's row."""
+    length, tensors = program.tensors[name].length, program.tensors
+    reaches = [layer.reach(length, tensors[layer.output].length) for layer in program.layers if name in layer.sources]
+    return max((left for left, _ in reaches), default=0), max((right for _, right in reaches), default=0)
 
 
 def zero_code(program: Program, name: str) -> int:
     """Return the byte that stands for 0: minus the smallest value the tensor's quantizer can give."""
     for layer in program.layers:
         if layer.output == name:
-            if isinstance(layer, Conv):
-                return -layer.affine.floor
-            return zero_code(program, layer.source)
+            return zero_code(program, layer.sources[0]) if layer.floor is None else -layer.floor
     return -program.tensors[name].format_low
 
 
@@ -125,13 +107,13 @@ def place_tensors(program: Program, arena: Arena) -> dict[str, Rows]:
         if name == program.output:
             continue
         channels = np.flatnonzero(needed[name])
-        zero, vector = zero_code(program, name), _is_vector(program, name)
+        zero, (left, right) = zero_code(program, name), _margins(program, name)
+        vector = tensor.length == 1 and not left and not right
         offset = np.full(tensor.channels, -1, np.int64)
         if vector:
             base = arena.take(max(len(channels), 1), zero)
             offset[channels] = base + np.arange(len(channels))
         else:
-            left, right = _margins(program, name)
             before = round_up(left)
             stride = before + round_up(tensor.length + right + 4)
             base = arena.take(max(len(channels), 1) * stride + round_up(right + 4), zero)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from bacalhaunet.deploy.integer.program import Conv, MaxPool, Program, Thresholds
+from bacalhaunet.deploy.integer.layers import Conv, MaxPool
+from bacalhaunet.deploy.integer.program import Program
+from bacalhaunet.deploy.integer.requantizers import Thresholds
 from bacalhaunet.deploy.native.forms import Form16, LongForm, RealForm, find_form16, find_long, find_real, find_signed16
 from bacalhaunet.deploy.native.layout import (
     CONV16_TWO,
@@ -58,14 +62,11 @@ class _Planner:
         for number, layer in enumerate(self.program.layers):
             if number in self.skipped:
                 continue
-            if isinstance(layer, MaxPool):
-                self._pool(layer)
-            else:
-                self._conv(layer, number)
+            _STEPS[type(layer)](self, layer, number)
         self.tables.initial = self.arena.initial()
         return NativePlan(self.tables, self.placed, frozenset(self.fused))
 
-    def _pool(self, layer: MaxPool) -> None:
+    def _pool(self, layer: MaxPool, number: int) -> None:
         if layer.source in self.fused:
             return
         source, output = self.placed[layer.source], self.placed[layer.output]
@@ -249,7 +250,7 @@ class _Planner:
         """Fuse a layer with the global max pool after it: only the largest sum of a row is requantized."""
         program = self.program
         after = program.layers[number + 1] if number + 1 < len(program.layers) else None
-        readers = [x for x in program.layers if layer.output in (x.sources if isinstance(x, Conv) else (x.source,))]
+        readers = [reader for reader in program.layers if layer.output in reader.sources]
         n = program.tensors[layer.output].length
         fits = isinstance(after, MaxPool) and readers == [after] and after.kernel == n and (n == 64 or n % 128 == 0)
         whole_row = isinstance(after, MaxPool) and after.pad == 0 and program.tensors[after.output].length == 1
@@ -289,15 +290,25 @@ class _Planner:
         return int(rows.offset[rows.channels[0]]) if len(rows.channels) else 0
 
 
+_STEPS: dict[type, Callable[[_Planner, Any, int], None]] = {Conv: _Planner._conv, MaxPool: _Planner._pool}
+"""How the kernels run each kind of layer."""
 _KERNELS = {Kind.CONV16: _Planner._conv16, Kind.WIDE16: _Planner._wide16, Kind.CONV32: _Planner._conv32}
 
 
 def check_bytes(program: Program) -> None:
-    """Refuse a program whose values the engine's bytes cannot hold.
+    """Refuse a program with layers that the kernels have no code for, or whose values their bytes cannot hold.
 
     Raises:
-        UnsupportedOperationError: If a quantizer's range does not contain 0, or has more than 256 levels.
+        UnsupportedOperationError: For such a layer, or if a quantizer's range does not contain 0, or has more than 256
+            levels.
     """
+    for layer in program.layers:
+        if type(layer) not in _STEPS:
+            raise UnsupportedOperationError(
+                f"the native engine has no kernel for a layer of the kind {type(layer).__name__}",
+                where=f"node {layer.name!r}",
+                action="use engine='onnxruntime'",
+            )
     for layer in program.layers[:-1]:
         if isinstance(layer, Conv) and (layer.affine.floor > 0 or layer.affine.ceiling - layer.affine.floor > 255):
             raise UnsupportedOperationError(

@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.deploy.integer.program import Conv, Program, source_channels
+from bacalhaunet.deploy.integer.layers import Conv, source_channels
+from bacalhaunet.deploy.integer.program import Program
 from bacalhaunet.deploy.native.layout import Arena, Kind, NativeTables, Pattern, Rows, pack_pair, pack_quad, round_up
 
 Output = TypeVar("Output", bound=Hashable)

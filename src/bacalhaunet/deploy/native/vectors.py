@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bacalhaunet.deploy.integer.program import Conv, Program, Thresholds
+from bacalhaunet.deploy.integer.layers import Conv
+from bacalhaunet.deploy.integer.program import Program
+from bacalhaunet.deploy.integer.requantizers import Thresholds
 from bacalhaunet.deploy.native.layout import Arena, Kind, NativeTables, Rows, pack_quad, round_up
 from bacalhaunet.deploy.native.taps import taps_of, zero_sum
 
@@ -306,7 +308,7 @@ def _multiplier(layer: Conv, channel: int) -> int | None:
 def byte_table(program: Program, placed: dict[str, Rows], name: str, number: int) -> list[int] | None:
     """Return what layer ``number`` makes of every byte of a vector, if it only rescales it, all channels alike."""
     layer = program.layers[number] if number < len(program.layers) - 1 else None
-    readers = [x for x in program.layers if name in (x.sources if isinstance(x, Conv) else (x.source,))]
+    readers = [reader for reader in program.layers if name in reader.sources]
     if not isinstance(layer, Conv) or readers != [layer] or len(layer.sources) > 1 or not layer.depthwise:
         return None
     source, output, form = placed[name], placed[layer.output], layer.requantizer

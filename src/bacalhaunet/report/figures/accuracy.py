@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.classify.evaluation import wilson_interval
+from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.report.figures.style import (
     GRID,
     INK,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from bacalhaunet.classify.evaluation import Evaluation
+    from bacalhaunet.data.evaluation import Evaluation
 
 
 @dataclass(frozen=True)

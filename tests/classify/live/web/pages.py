@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.answers import Pool
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.search import Row
 from bacalhaunet.classify.live.status import Events, Reports, Totals
-from bacalhaunet.classify.live.track import LivePool, Run, Track
+from bacalhaunet.classify.live.track import Run, Track
 from bacalhaunet.classify.live.tracks import Tracks
 from bacalhaunet.classify.live.web.feed import Access, Feed, Hub
 from bacalhaunet.classify.live.web.server import WebServer
@@ -19,10 +19,10 @@ RATE, CENTER = 1e6, 100e6
 
 
 def track(number, label, center, now):
-    pool = LivePool(LABELS, Calibration())
+    pool = Pool(LABELS, memory_s=3.0)
     row = np.full((8, 3), 0.05, np.float32)
     row[:, LABELS.index(label)] = 0.9
-    pool.add(row, now)
+    pool.add(row, time=now)
     points = np.exp(2j * np.pi * np.arange(200) / 4 + 0.1j * np.sin(np.arange(200))).astype(np.complex64)
     half = 0.05
     return Track(

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from bacalhaunet.deploy.emitters import write_program
 from bacalhaunet.deploy.emitters.c.emitter import rename
 from bacalhaunet.deploy.emitters.c.tables import build_tables, ring_lengths
-from bacalhaunet.deploy.integer.interpreter import quantize_input
-from bacalhaunet.deploy.integer.interpreter import run as interpret
+from bacalhaunet.deploy.integer.layers import Conv
 from bacalhaunet.deploy.integer.lowering import lower_file, lower_model
-from bacalhaunet.deploy.integer.program import Conv
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
 from tests.deploy.emitters.c.compiled import HERE, WARNINGS, CompiledModel, need, run
@@ -35,7 +33,7 @@ def submitted():
 
 def assert_equal(program, model, integers):
     """Compare class, logits and every stored activation of frames with the interpreter."""
-    values = interpret(program, integers)
+    values = program.run(integers)
     for number, frame in enumerate(integers):
         best, logits, tensors = model.classify(frame)
         expected = values[program.output][number, :, 0]
@@ -50,7 +48,7 @@ def assert_equal(program, model, integers):
 def test_every_activation_equals_the_interpreter_s(seed, compiler):
     need(compiler)
     program = lower_model(random_network(seed))
-    integers = quantize_input(program.quantizer, random_frames(np.random.default_rng(seed), 5, program.frame_length))
+    integers = program.quantizer.integers(random_frames(np.random.default_rng(seed), 5, program.frame_length))
     with tempfile.TemporaryDirectory() as folder:
         assert_equal(program, CompiledModel(program, Path(folder), compiler), integers)
 
@@ -73,7 +71,7 @@ def test_weights_below_minus_128_are_stored_whole(tmp_path):
     program = lower_model(writer.model(writer.head(writer.pool(z, 64, 1), 5, 4, 0.0)))
     lowest = min(int(w.min()) for layer in program.layers if isinstance(layer, Conv) for w in layer.weights)
     assert lowest < -128
-    integers = quantize_input(program.quantizer, random_frames(rng, 5, program.frame_length))
+    integers = program.quantizer.integers(random_frames(rng, 5, program.frame_length))
     assert_equal(program, CompiledModel(program, tmp_path, "gcc"), integers)
 
 
@@ -89,7 +87,7 @@ def test_rings_beyond_64_kib_have_longer_offsets(tmp_path):
         x, _ = writer.activation(writer.norm(writer.conv(x, 150, 1, sparsity=0.9), dead=0.0), 6)
     program = lower_model(writer.model(writer.head(writer.pool(x, writer.lengths[x], 1), 5, 6, 0.0)))
     assert build_tables(program).memory > 65536
-    integers = quantize_input(program.quantizer, random_frames(rng, 2, program.frame_length))
+    integers = program.quantizer.integers(random_frames(rng, 2, program.frame_length))
     assert_equal(program, CompiledModel(program, tmp_path, "gcc"), integers)
 
 

@@ -7,37 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import singledispatch
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.deploy.integer.program import (
-    Conv,
-    IntArray,
-    Layer,
-    MaxPool,
-    Program,
-    Thresholds,
-    WideForm,
-    needed_channels,
-    source_channels,
-)
-from bacalhaunet.deploy.integer.thresholds import low_bits
+from bacalhaunet.deploy.integer.layers import Conv, MaxPool, source_channels
+from bacalhaunet.deploy.integer.program import IntArray, Layer, Program, needed_channels
+from bacalhaunet.deploy.integer.requantizer_search import low_bits
+from bacalhaunet.deploy.integer.requantizers import Thresholds, WideForm
 from bacalhaunet.errors import UnsupportedOperationError
-
-
-def is_running_pool(layer: Layer, program: Program) -> bool:
-    """Whether a pool's windows do not overlap, so that one running column is enough."""
-    if not isinstance(layer, MaxPool) or layer.pad:
-        return False
-    return layer.stride >= layer.kernel or program.tensors[layer.output].length == 1
-
-
-def _reach(layer: Layer) -> tuple[int, int]:
-    """Return padding, and the distance from a layer's first tap to its last."""
-    if isinstance(layer, Conv):
-        return layer.pad, layer.dilation * (layer.kernel - 1)
-    return layer.pad, layer.kernel - 1
 
 
 @dataclass
@@ -56,7 +35,7 @@ class Schedule:
         self._consumed = [0] * len(self.program.layers)
         self._readers: dict[str, list[int]] = {name: [] for name in self.program.tensors}
         for index, layer in enumerate(self.program.layers):
-            for name in self._sources(layer):
+            for name in layer.sources:
                 self._readers[name].append(index)
         self.columns = dict.fromkeys(self.program.tensors, 1)
         for _ in range(self.program.frame_length):
@@ -67,18 +46,18 @@ class Schedule:
                 while self._ready(index):
                     self._step(index)
 
-    @staticmethod
-    def _sources(layer: Layer) -> tuple[str, ...]:
-        return layer.sources if isinstance(layer, Conv) else (layer.source,)
+    def _running(self, index: int) -> bool:
+        layer = self.program.layers[index]
+        return layer.running(self.program.tensors[layer.output].length)
 
     def _first_needed(self, index: int) -> int:
         """Return the first column a reader will still want."""
         layer = self.program.layers[index]
-        if is_running_pool(layer, self.program):
+        if self._running(index):
             return self._consumed[index]
         done = self._written[layer.output]
         if done >= self.program.tensors[layer.output].length:
-            return self.program.tensors[self._sources(layer)[0]].length
+            return self.program.tensors[layer.sources[0]].length
         return max(0, done * layer.stride - layer.pad)
 
     def _write(self, name: str) -> None:
@@ -95,21 +74,17 @@ class Schedule:
         done = self._written[layer.output]
         if done >= self.program.tensors[layer.output].length:
             return False
-        pad, span = _reach(layer)
-        running = is_running_pool(layer, self.program)
-        last = self._consumed[index] if running else done * layer.stride + span - pad
-        return all(
-            self._written[name] > min(last, self.program.tensors[name].length - 1) for name in self._sources(layer)
-        )
+        last = self._consumed[index] if self._running(index) else done * layer.stride + layer.span - layer.pad
+        return all(self._written[name] > min(last, self.program.tensors[name].length - 1) for name in layer.sources)
 
     def _step(self, index: int) -> None:
         layer = self.program.layers[index]
-        if is_running_pool(layer, self.program):
+        if self._running(index):
             place = self._consumed[index] - self._written[layer.output] * layer.stride
             if place == 0:  # the running column takes its place in the ring now
                 self._hold(layer.output, self._written[layer.output] + 1)
             self._consumed[index] += 1
-            if place != layer.kernel - 1:
+            if place != layer.span:
                 return
         self._write(layer.output)
 
@@ -216,10 +191,7 @@ def build_tables(program: Program) -> ProgramTables:
         offset += columns[name] * len(stored[name])
     _check_sizes(tensors)
     by_name = {table.name: number for number, table in enumerate(tensors)}
-    layers = [
-        _conv(program, layer, tensors, by_name) if isinstance(layer, Conv) else _pool(program, layer, tensors, by_name)
-        for layer in program.layers
-    ]
+    layers = [layer_table(layer, program, tensors, by_name) for layer in program.layers]
     return ProgramTables(tensors, layers, max(offset, 1))
 
 
@@ -234,9 +206,22 @@ def _check_sizes(tensors: list[TensorTable]) -> None:
         )
 
 
-def _pool(program: Program, layer: MaxPool, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
+@singledispatch
+def layer_table(layer: Layer, program: Program, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
+    """Return the table of one layer.
+
+    Raises:
+        UnsupportedOperationError: If the template has no code for this kind.
+    """
+    raise UnsupportedOperationError(
+        f"the C template has no code for a layer of the kind {type(layer).__name__}", where=f"node {layer.name!r}"
+    )
+
+
+@layer_table.register
+def _pool(layer: MaxPool, program: Program, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
     source, output = by_name[layer.source], by_name[layer.output]
-    kind = LayerKind.RUNNING_POOL if is_running_pool(layer, program) else LayerKind.POOL
+    kind = LayerKind.RUNNING_POOL if layer.running(program.tensors[layer.output].length) else LayerKind.POOL
     scalars = {
         "groups": 1,
         "outputs": len(tensors[output].stored),
@@ -249,7 +234,8 @@ def _pool(program: Program, layer: MaxPool, tensors: list[TensorTable], by_name:
     return LayerTable(layer.name, kind, output, [source], [0], scalars, arrays={"channels": places})
 
 
-def _conv(program: Program, layer: Conv, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
+@layer_table.register
+def _conv(layer: Conv, program: Program, tensors: list[TensorTable], by_name: dict[str, int]) -> LayerTable:
     last = layer.output == program.output
     channels = np.arange(program.classes) if last else tensors[by_name[layer.output]].stored
     sources = [by_name[name] for name in layer.sources]

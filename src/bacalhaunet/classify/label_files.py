@@ -1,17 +1,18 @@
-"""Labelled frames as JSON, JSON lines or CSV, written frame by frame in bounded memory.
+"""What is written of a recording: its frames or signals as JSON, JSON lines or CSV, SigMF annotations, a picture.
 
-Probabilities are written with six decimals, all of a batch at once as an array of characters: formatting number by
-number would take ten times as long as the network.
-
-The answers for a recording as SigMF annotations, in metadata that refer to the recording's own samples.
+Frames are written as they come, in bounded memory. Probabilities have six decimals, all of a batch at once as an array
+of characters: formatting number by number would take ten times as long as the network. Annotations go into metadata
+that refer to the recording's own samples.
 """
 
 from __future__ import annotations
 
 import copy
+import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +21,23 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.answers import Answer
+from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.groups import group_numbers
-from bacalhaunet.classify.picture import Box
-from bacalhaunet.classify.recording import LabelledFrames, RecordingSummary
+from bacalhaunet.classify.named_signals import (
+    COLUMNS,
+    NamedSignal,
+    named_signal,
+    signal_annotations,
+    signal_boxes,
+)
+from bacalhaunet.classify.picture import check_picture, write_picture
+from bacalhaunet.classify.pipeline import Classification, LabelledFrames
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.sigmf_writer import Annotation, validated
 from bacalhaunet.data.recordings.stores import Interleaved
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.outputs import whole_file, write_text
 
 WriteBatch: TypeAlias = Callable[[LabelledFrames], None]
 
@@ -34,20 +45,15 @@ _POWERS = 10 ** np.arange(5, -1, -1)
 _NUMBER = "0.000000"
 
 
-def frame_lines(batch: LabelledFrames, sample_rate: float | None, signal: int | None = None) -> Iterator[str]:
+def frame_lines(batch: LabelledFrames, sample_rate: float | None) -> Iterator[str]:
     """Yield the JSON object of each frame, one line each.
 
     ``start`` is the frame's first sample, ``time`` the same in seconds (null without a sample rate), then ``label``,
-    ``confidence``, ``group``, ``group_confidence`` and ``probabilities``. A silent frame has label null and
-    confidence 0.
-
-    Args:
-        batch: The frames.
-        sample_rate: Samples a second; None if unknown.
-        signal: Number of the signal they belong to, which is then in the object.
+    ``confidence``, ``group``, ``group_confidence``, ``probabilities``, and ``signal``, the number of the signal they
+    belong to, if they belong to one of a capture. A silent frame has label null and confidence 0.
     """
     rows = _numbers(batch.probabilities, [f"{json.dumps(name)}: " for name in batch.names], ", ")
-    last = "" if signal is None else f', "signal": {signal}'
+    last = "" if batch.signal is None else f', "signal": {batch.signal}'
     for (start, time, label, confidence, group, sure), row in zip(_heads(batch, sample_rate), rows, strict=True):
         shown = f'"label": {_json(label)}, "confidence": {confidence}, "group": {_json(group)}'
         inner = row if label is not None else ""
@@ -63,39 +69,133 @@ class JsonDocument:
     def __init__(self, file: IO[str], sample_rate: float | None) -> None:
         self.file, self.sample_rate, self._between = file, sample_rate, '{"frames": ['
 
-    def write(self, batch: LabelledFrames, signal: int | None = None) -> None:
-        """Append frames, of a signal of a capture if its number is given."""
-        for line in frame_lines(batch, self.sample_rate, signal):
+    def write(self, batch: LabelledFrames) -> None:
+        """Append frames."""
+        for line in frame_lines(batch, self.sample_rate):
             self.file.write(self._between + line)
             self._between = ",\n"
 
-    def finish(self, summary: RecordingSummary) -> None:
-        """Append the summary and close the document."""
-        self.finish_with(summary=summary.to_dict())
-
-    def finish_with(self, **members: Any) -> None:
-        """Append members after the frames and close the document."""
+    def finish(self, work: Classification) -> None:
+        """Append the signals, if they are those of a capture, and the summary, and close the document."""
+        members: dict[str, Any] = (
+            {"summary": work.summary().to_dict()}
+            if work.signals is None
+            else {
+                "signals": [one.to_dict() for one in work.answers()],
+                "summary": work.capture_summary(),
+            }
+        )
         if self._between != ",\n":
             self.file.write(self._between)
         rest = "".join(f",\n{json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
         self.file.write(f"]{rest}}}\n")
 
 
-def label_writer(path: Path, file: IO[str], names: tuple[str, ...], sample_rate: float | None) -> WriteBatch:
-    """Return what appends frames to a file of labels: ``.csv`` with a header line, or ``.jsonl``, one object a line.
+def check_outputs(recording: Recording, output: Path | None, picture: Path | None = None) -> None:
+    """Say at once if an output cannot be.
 
     Raises:
-        ConfigError: If the ending is another.
+        ConfigError: If its ending is unknown, or the recording cannot be described or drawn.
+        MissingExtraError: If a picture is asked for and matplotlib is not installed.
     """
-    if path.suffix == ".csv":
-        return _csv_writer(file, names, sample_rate)
-    if path.suffix == ".jsonl":
-        return lambda batch: file.writelines(line + "\n" for line in frame_lines(batch, sample_rate))
-    raise ConfigError(
-        f"labels are not written as {path.suffix or 'a file without an ending'}",
-        where=str(path),
-        allowed=".csv, .jsonl or .sigmf-meta",
-    )
+    if output is not None and output.suffix == ".sigmf-meta":
+        annotated_metadata(recording, [], output)
+    elif output is not None and output.suffix not in (".csv", ".jsonl"):
+        raise ConfigError(
+            f"labels are not written as {output.suffix or 'a file without an ending'}",
+            where=str(output),
+            allowed=".csv, .jsonl or .sigmf-meta",
+        )
+    if picture is not None:
+        check_picture(picture, recording)
+
+
+@contextmanager
+def written(
+    work: Classification, output: Path | None, picture: Path | None = None, document: IO[str] | None = None
+) -> Iterator[WriteBatch]:
+    """Give what takes the labelled frames of a recording; the outputs are there, whole, when the block ends well.
+
+    Args:
+        work: The classification.
+        output: ``.csv`` or ``.jsonl``: a line a frame of a recording that is taken as it is, else a line a signal;
+            ``.sigmf-meta``: annotations of stretches of equal labels, or of the signals. None for none.
+        picture: The spectrogram with labelled boxes, as .png, .svg or .pdf.
+        document: Gets the JSON document of ``--json``.
+
+    Raises:
+        ConfigError, MissingExtraError: As of ``check_outputs``.
+    """
+    recording = work.recording
+    check_outputs(recording, output, picture)
+    takers: list[WriteBatch] = []
+    stretches = Stretches(work.engine.frame_length, len(recording)) if work.signals is None else None
+    text = None if document is None else JsonDocument(document, recording.sample_rate)
+    with ExitStack() as files:
+        if text is not None:
+            takers.append(text.write)
+        if stretches is not None and (picture or (output and output.suffix == ".sigmf-meta")):
+            takers.append(stretches.add)
+        if output is not None and output.suffix != ".sigmf-meta" and work.signals is None:
+            takers.append(files.enter_context(_frame_file(output, work)))
+
+        def take(batch: LabelledFrames) -> None:
+            for taker in takers:
+                taker(batch)
+
+        yield take
+        if text is not None:
+            text.finish(work)
+        if output is not None and output.suffix == ".sigmf-meta":
+            signals = work.answers() if stretches is None else stretches.signals(recording)
+            notes = signal_annotations(signals, recording, Path(work.engine.target).name)
+            write_text(output, annotated_metadata(recording, notes, output))
+        elif output is not None and work.signals is not None:
+            write_signals(output, [one.to_dict() for one in work.answers()], work.engine.labels)
+    if picture is not None:
+        _write_picture(picture, work, stretches)
+
+
+def _write_picture(path: Path, work: Classification, stretches: Stretches | None) -> None:
+    recording = work.recording
+    if stretches is not None:
+        boxes = signal_boxes(stretches.longest(recording), recording, constellations=False)
+        title = f"{recording.path.name}: {work.summary().label or 'silence'}"
+    else:
+        boxes = signal_boxes(work.answers(), recording)
+        title = f"{recording.path.name}: {len(boxes)} signal{'' if len(boxes) == 1 else 's'}"
+    write_picture(path, recording, boxes, title)
+
+
+@contextmanager
+def _frame_file(path: Path, work: Classification) -> Iterator[WriteBatch]:
+    """Give what appends frames to a file: ``.csv`` with a header line, or ``.jsonl``, one object a line."""
+    rate = work.recording.sample_rate
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            yield _csv_writer(file, tuple(work.engine.labels), rate)
+        else:
+            yield lambda batch: file.writelines(line + "\n" for line in frame_lines(batch, rate))
+
+
+def write_signals(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Write a line a signal, as ``.csv`` with a header line or ``.jsonl``, whole or not at all.
+
+    Args:
+        path: The file.
+        rows: What there is to say of each signal: ``NamedSignal.to_dict``, perhaps with ``file``.
+        names: Class names, which are columns of the CSV.
+    """
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".jsonl":
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+            return
+        columns = ["file", *COLUMNS] if any("file" in row for row in rows) else COLUMNS
+        writer = csv.writer(file)
+        writer.writerow([*columns, *names])
+        for row in rows:
+            shares = row["probabilities"]
+            writer.writerow([*(row[name] for name in columns), *(shares.get(name, "") for name in names)])
 
 
 def _csv_writer(file: IO[str], names: tuple[str, ...], sample_rate: float | None) -> WriteBatch:
@@ -199,29 +299,21 @@ class Stretches:
             else:
                 self._stretches.append(_Stretch(label, start, stop, confidence, 1))
 
-    def annotations(self, network: str) -> list[Annotation]:
-        """Return an annotation for each stretch that is not silent."""
-        return [
-            Annotation(
-                sample_start=one.start,
-                sample_count=one.stop - one.start,
-                label=one.label,
-                comment=f"confidence {one.confidence / one.frames:.3f}, mean of {one.frames} frames; {network}",
-            )
-            for one in self._stretches
-            if one.label is not None
-        ]
+    def signals(self, recording: Recording) -> list[NamedSignal]:
+        """Return each stretch that is not silent as a signal as wide as the band, its confidence the frames' mean."""
+        return [_as_signal(one, recording) for one in self._stretches if one.label is not None]
 
-    def boxes(self) -> list[Box]:
-        """Return a box of the picture for each of the longest stretches, as wide as the band."""
+    def longest(self, recording: Recording) -> list[NamedSignal]:
+        """Return those of the signals that a picture has room for, in order."""
         shortest = _SHORTEST_BOX * self.count
-        heard = [one for one in self._stretches if one.label is not None and one.stop - one.start >= shortest]
-        longest = sorted(heard, key=lambda one: one.start - one.stop)[:_BOXES]
-        return [Box(one.start, one.stop, -0.48, 0.48, str(one.label)) for one in sorted(longest, key=_start)]
+        long = [one for one in self.signals(recording) if one.stop - one.start >= shortest]
+        return sorted(sorted(long, key=lambda one: one.start - one.stop)[:_BOXES], key=lambda one: one.start)
 
 
-def _start(stretch: _Stretch) -> int:
-    return stretch.start
+def _as_signal(stretch: _Stretch, recording: Recording) -> NamedSignal:
+    place = Signal(stretch.start, stretch.stop, 0.0, 1.0, center_from="hand")
+    answer = Answer(stretch.label, stretch.confidence / stretch.frames, None, 0.0, 1.0, {})
+    return named_signal(place, answer, stretch.frames, recording)
 
 
 def annotated_metadata(recording: Recording, annotations: list[Annotation], path: Path) -> str:

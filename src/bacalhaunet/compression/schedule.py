@@ -1,29 +1,26 @@
 """Pruning to a target score while training: masks that follow a schedule, and let cut weights come back.
 
-Cut weights are zero, but their gradients are known: they say what a weight would be worth. At each choice of the masks
+Cut weights are zero, but their gradients are known: they say what a weight would change. At each choice of the masks
 a small share of the score may be given from the least important weights to cut ones with a larger gradient, which start
 again from zero. Towards the end of a run the masks are frozen.
 
 Source: the exchange is that of Evci et al., "Rigging the lottery: making all tickets winners", ICML 2020, with prices;
 the cubic schedule that of Zhu and Gupta, "To prune, or not to prune", 2017.
-
-Prune a network to a target score while it is trained on.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from bacalhaunet.compression.budget import Pattern, charged_score, least_score, masks_for_score, network_cost
+from bacalhaunet.compression.budget import charged_score, least_score, masks_for_score, network_cost
+from bacalhaunet.compression.config import ScorePruningConfig
+from bacalhaunet.compression.importance import IMPORTANCES
 from bacalhaunet.cost.analytic import stored_weight
-from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.config import TrainConfig
 from bacalhaunet.training.fit import FitResult, fit
@@ -31,71 +28,6 @@ from bacalhaunet.training.run_data import TrainingData
 
 GRADIENT_MEMORY = 0.98
 """Share of the mean gradient and the mean squared gradient that is kept from step to step."""
-
-
-@dataclass(frozen=True)
-class ScorePruningConfig:
-    """How a network is pruned to a score.
-
-    Attributes:
-        every_steps: Steps between two choices of the masks.
-        begin: Share of the run before the score is lowered.
-        end: Share of the run at which the target is reached.
-        freeze: Share of the run from which the masks stay as they are.
-        criterion: Importance of a weight w: ``sensitivity``, w^2 times its mean squared gradient, which is the first-
-            order change of the loss squared; ``magnitude``, w^2 over the layer's mean.
-        score_aware: Whether importance is divided by what the weight adds to the score.
-        regrow: Whether cut weights may come back.
-        exchange: Largest share of the score that is given to cut weights at a choice; it falls as a cosine to 0 at
-            ``freeze``.
-        pattern: What is cut together in pointwise layers: ``single`` weights, ``pairs`` of neighbouring input
-            channels, or whole input ``channels``.
-    """
-
-    every_steps: int = 20
-    begin: float = 0.0
-    end: float = 0.5
-    freeze: float = 0.75
-    criterion: Literal["sensitivity", "magnitude"] = "sensitivity"
-    score_aware: bool = True
-    regrow: bool = False
-    exchange: float = 0.1
-    pattern: Pattern = "single"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if self.every_steps < 1 or not 0 <= self.exchange < 1:
-            raise ConfigError(
-                f"pruning.every_steps is {self.every_steps}, exchange {self.exchange}",
-                allowed="1 step or more, and 0 or more, less than 1",
-            )
-        if not 0 <= self.begin <= self.end <= self.freeze <= 1:
-            raise ConfigError(
-                f"pruning begins at {self.begin}, ends at {self.end} and freezes at {self.freeze}",
-                allowed="0 <= begin <= end <= freeze <= 1",
-            )
-
-    def score_at(self, progress: float, start: float, target: float) -> float:
-        """Return ``target + (start - target) (1 - t)^3`` with t rising from 0 at ``begin`` to 1 at ``end``.
-
-        Args:
-            progress: Share of the run that is done, 0 to 1.
-            start: Score at the beginning.
-            target: Score at the end.
-        """
-        span = max(self.end - self.begin, 1e-9)
-        passed = min(1.0, max(0.0, (progress - self.begin) / span))
-        return target + (start - target) * (1 - passed) ** 3
-
-    def exchange_at(self, progress: float) -> float:
-        """Return the share of the score that may change hands, ``exchange (1 + cos(pi t / freeze)) / 2``."""
-        if not self.regrow or progress >= self.freeze:
-            return 0.0
-        return self.exchange * 0.5 * (1 + math.cos(math.pi * progress / self.freeze))
-
-    def freeze_step(self, steps: int) -> int:
-        """Return the step after which the masks stay, of a run of ``steps`` steps."""
-        return min(steps, math.ceil(self.freeze * steps))
 
 
 class ScorePruning(Callback):
@@ -176,10 +108,10 @@ class ScorePruning(Callback):
         """Keep the most important weights; give a share of the score to cut ones with large gradients."""
         before = {name: mask.cpu() for name, mask in self.masks.items()}
         # A kept weight of no importance still comes before a cut one, so that no layer is left empty.
-        worth = {n: ((self._importance(n, layer) + 1e-30) * self.masks[n]).cpu() for n, layer in layers.items()}
+        importance = {n: ((self._importance(n, layer) + 1e-30) * self.masks[n]).cpu() for n, layer in layers.items()}
         how: dict[str, Any] = {"pattern": self.config.pattern, "score_aware": self.config.score_aware}
         lowest = least_score(self.spec, self.config.pattern)
-        chosen = masks_for_score(self.spec, worth, max((1 - exchange) * target, min(target, lowest)), **how)
+        chosen = masks_for_score(self.spec, importance, max((1 - exchange) * target, min(target, lowest)), **how)
         chosen = {name: mask & before[name] for name, mask in chosen.items()}
         if exchange > 0:
             growth = {name: self._growth(name, layer).cpu() for name, layer in layers.items()}
@@ -187,12 +119,10 @@ class ScorePruning(Callback):
         self.masks = {name: mask.to(self.masks[name].device) for name, mask in chosen.items()}
 
     def _importance(self, name: str, layer: Any) -> Tensor:
-        value: Tensor = stored_weight(layer).detach().square()
-        if self.config.criterion == "magnitude":
-            return value / value.mean().clamp_min(1e-30)
-        return value * self._sensitivity(name, layer)
+        importance = IMPORTANCES[self.config.importance]
+        return importance(stored_weight(layer).detach(), self._mean_squares(name, layer))
 
-    def _sensitivity(self, name: str, layer: Any) -> Tensor:
+    def _mean_squares(self, name: str, layer: Any) -> Tensor:
         """Return the mean squared gradient; at least the layer's mean for weights beyond a learned threshold.
 
         Their level is cut off and with it their gradient: the largest weights would look as if nothing depended on

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bacalhaunet.classify.recording import Classification, classify_array, softmax
+from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.data.recordings import frames as recording_frames
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing, load_kernel
 from bacalhaunet.data.recordings.recording import open_recording, recording_of
@@ -19,6 +20,14 @@ def noise(count, seed=0, power=1.0):
     generator = np.random.default_rng(seed)
     values = generator.standard_normal((count, 2)) * np.sqrt(power / 2)
     return (values[:, 0] + 1j * values[:, 1]).astype(np.complex64)
+
+
+def classify_array(engine, array, **settings):
+    return Classification(engine, recording_of(array), **settings).summary()
+
+
+def softmax(logits):
+    return Calibration().probabilities(logits)
 
 
 def as_frames(samples):
@@ -131,7 +140,7 @@ def test_ready_frames_of_another_length_are_refused():
         Classification(PowerEngine(), recording_of(np.zeros((4, 2, 128), np.float32)))
 
 
-@pytest.mark.parametrize("settings", [{"frame_step": 0}, {"scale": 0.0}, {"scale": np.nan}, {"normalization": "rms"}])
+@pytest.mark.parametrize("settings", [{"hop_length": 0}, {"scale": 0.0}, {"scale": np.nan}, {"normalization": "rms"}])
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match="allowed"):
         Classification(PowerEngine(), recording_of(noise(2000)), **settings)
@@ -175,7 +184,7 @@ def test_a_recording_shorter_than_a_frame_is_repeated(count):
 
 def test_batches_do_not_change_the_answer():
     samples = noise(20_000, power=2)
-    whole, parts = (Classification(PowerEngine(), recording_of(samples), frame_step=300) for _ in range(2))
+    whole, parts = (Classification(PowerEngine(), recording_of(samples), hop_length=300) for _ in range(2))
     one = np.concatenate([batch.probabilities for batch in whole.batches()])
     other = np.concatenate([batch.probabilities for batch in parts.batches(7)])
     assert np.array_equal(one, other)
@@ -200,7 +209,7 @@ def test_memory_is_bounded_by_the_batch_not_the_recording(tmp_path):
 def test_memory_is_bounded_where_frames_are_far_apart(tmp_path):
     path = tmp_path / "long.cs8"
     path.write_bytes(bytes(2 * 100 * 200_000))
-    cutter = FrameCutter(open_recording(path), Framing(frame_step=200_000))
+    cutter = FrameCutter(open_recording(path), Framing(hop_length=200_000))
     cutter.batch(0, 2)
     tracemalloc.start()
     assert len(cutter.batch(0, 100).frames) == 100

@@ -1,78 +1,30 @@
-"""Exact thresholds of a rounded affine function, and the cheapest 32-bit form that equals them everywhere.
+"""Searches the integer form of a real function: the cheapest that equals its thresholds, or long multipliers.
 
-    level(acc) = clip(round(a acc + b), low, high),  a >= 0, round half to even, in float64
+    one accumulator       (acc M + b) >> p, equal to the thresholds on every reachable accumulator, smallest p first
+    several, and logits   (sum_g acc_g M_g + b) >> p,  M_g = round(scale_g 2^p),  b = round((offset + 1/2) 2^p),
 
-never decreases, so it is given by the smallest accumulator of each level.
-
-Requantizers with long multipliers: for sums of two scales, and for logits.
-
-    v = (sum_g acc_g M_g + b) >> p,  M_g = round(scale_g 2^p),  b = round((offset + 1/2) 2^p)
-
-is the real function rounded to the nearest integer, except within ``error`` of a tie.
+which is the real function rounded to the nearest integer, except within ``error`` of a tie.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bacalhaunet.deploy.integer.program import Affine, FloatArray, IntArray, LinearForm, WideForm
+from bacalhaunet.deploy.integer.program import FloatArray, IntArray
+from bacalhaunet.deploy.integer.requantizers import (
+    LOW_BITS,
+    Affine,
+    LinearForm,
+    Thresholds,
+    WideForm,
+    fits_32_bits,
+    offset_interval,
+)
 
 _INT32 = 2**31 - 1
 _FAR = 2**62
-LOW_BITS = 15
-"""Low bits of a long multiplier that are multiplied apart."""
-
 _CANDIDATES = 6
 """Multipliers tried on either side of the real one at each shift."""
-
-
-def level(affine: Affine, acc: FloatArray | IntArray) -> IntArray:
-    """Return the exact output value for accumulators (accumulators, channels, ...)."""
-    shape = (-1,) + (1,) * (acc.ndim - 2)
-    total = affine.offset.reshape(shape)
-    for scale, part in zip(affine.scale, acc, strict=True):
-        total = total + scale.reshape(shape) * part
-    return np.clip(np.rint(total), affine.floor, affine.ceiling).astype(np.int64)
-
-
-def find_thresholds(affine: Affine, acc_low: IntArray, acc_high: IntArray) -> IntArray:
-    """Return (channels, ceiling - floor): the smallest accumulator in [acc_low, acc_high] of each level.
-
-    Args:
-        affine: A function of one accumulator with scales that are not negative.
-        acc_low: (channels,) smallest reachable accumulator.
-        acc_high: (channels,) largest. A level above its level gets the threshold ``acc_high + 1``.
-    """
-    levels = np.arange(affine.floor + 1, affine.ceiling + 1)
-    low = np.repeat(acc_low[:, None], len(levels), axis=1)
-    high = np.repeat(acc_high[:, None] + 1, len(levels), axis=1)
-    # Bisection keeps: every accumulator below `low` is under the level; `high` reaches it or is out of range.
-    while np.any(low < high):
-        middle = (low + high) // 2
-        reached = level(affine, middle[None]) >= levels
-        high = np.where(reached & (low < high), middle, high)
-        low = np.where(reached | (low >= high), low, middle + 1)
-    return low
-
-
-def offset_interval(
-    thresholds: IntArray, base: int, acc_low: IntArray, acc_high: IntArray, multiplier: IntArray, shift: int
-) -> tuple[IntArray, IntArray]:
-    """Return the smallest and largest b for which (acc m + b) >> shift crosses every level at its threshold.
-
-    Channels are along the first axis of ``thresholds`` (channels, levels); ``multiplier`` is (candidates, channels).
-    The interval is empty (smallest > largest) where the multiplier cannot do it. Levels that no reachable
-    accumulator separates only bound one side.
-    """
-    levels = (base + 1 + np.arange(thresholds.shape[1])) << shift
-    below = np.maximum(thresholds - 1, acc_low[:, None] - 1)
-    needs_low = thresholds <= acc_high[:, None]
-    needs_high = thresholds > acc_low[:, None]
-    m = multiplier[:, :, None]
-    smallest = np.where(needs_low, levels - m * thresholds, -_FAR).max(axis=2, initial=-_FAR)
-    largest = np.where(needs_high, levels - 1 - m * below, _FAR).min(axis=2, initial=_FAR)
-    return smallest, largest
 
 
 def _middle(smallest: IntArray, largest: IntArray) -> IntArray:
@@ -80,6 +32,14 @@ def _middle(smallest: IntArray, largest: IntArray) -> IntArray:
     middle = (smallest + largest) >> 1
     middle = np.where(smallest == -_FAR, np.where(largest == _FAR, 0, largest), middle)
     return np.where((largest == _FAR) & (smallest != -_FAR), smallest, middle)
+
+
+def requantizer_for(affine: Affine, acc_low: IntArray, acc_high: IntArray) -> Thresholds | WideForm:
+    """Return the integer form of a rounded function, of accumulators in (accumulators, channels) bounds."""
+    if len(acc_low) > 1:
+        return rounding_form(affine, acc_low, acc_high)
+    values = affine.thresholds(acc_low[0], acc_high[0])
+    return Thresholds(values, affine.floor, find_linear(affine, values, acc_low[0], acc_high[0]))
 
 
 def find_linear(affine: Affine, thresholds: IntArray, acc_low: IntArray, acc_high: IntArray) -> LinearForm:
@@ -126,15 +86,6 @@ def _search(
     return LinearForm(multiplier, offset, shift, exact=found, narrow=found & (limit == _INT32))
 
 
-def fits_32_bits(multiplier: IntArray, offset: IntArray, acc_low: IntArray, acc_high: IntArray) -> NDArray[np.bool_]:
-    """Return whether product and sum stay within 32 bits, of each channel, or of each candidate and channel."""
-    fits = (np.abs(offset) <= _INT32) & (multiplier <= _INT32)
-    for acc in (acc_low, acc_high):
-        product = multiplier.astype(np.float64) * acc
-        fits &= (np.abs(product) <= _INT32) & (np.abs(product + offset) <= _INT32)
-    return np.asarray(fits)
-
-
 _LOGIT_BITS = 29
 _SHIFTS = (LOW_BITS, 44)
 
@@ -167,23 +118,6 @@ def rounding_form(affine: Affine, acc_low: IntArray, acc_high: IntArray) -> Wide
     offset = np.rint((np.clip(affine.offset, -limit, limit) + 0.5) * 2.0**shift).astype(np.int64)
     error = float((worst + 1) * 2.0 ** -(shift + 1))
     return WideForm(multiplier, offset, shift, affine.floor, affine.ceiling, error)
-
-
-def apply_wide(form: WideForm, acc: IntArray) -> IntArray:
-    """Return the values of accumulators (accumulators, channels, ...)."""
-    shape = (-1,) + (1,) * (acc.ndim - 2)
-    total = form.offset.reshape(shape)
-    for multiplier, part in zip(form.multiplier, acc, strict=True):
-        total = total + multiplier.reshape(shape) * part
-    value = total >> form.shift
-    return value if form.low is None or form.high is None else np.clip(value, form.low, form.high)
-
-
-def wide_range(form: WideForm, acc_low: IntArray, acc_high: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the smallest and largest value of each channel over the accumulators' ranges."""
-    falling = form.multiplier < 0
-    low = apply_wide(form, np.where(falling, acc_high, acc_low))
-    return low, apply_wide(form, np.where(falling, acc_low, acc_high))
 
 
 def logits_form(scale: FloatArray, offset: FloatArray, acc_low: IntArray, acc_high: IntArray) -> tuple[WideForm, float]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bacalhaunet.compression.filter_thresholds import normalized_layers, rescale_weights
+from bacalhaunet.compression.importance import normalized_layers, rescale_weights
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.layers import learn_weight_steps
 from bacalhaunet.models.network import build_network

@@ -1,4 +1,4 @@
-"""The progress of ``bacalhaunet classify``: a line with the time left, and where a stopped run is kept."""
+"""The progress of a command: a line with the time left, and where a stopped run is kept."""
 
 from __future__ import annotations
 

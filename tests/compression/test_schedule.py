@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("qonnx")
 
 from bacalhaunet.compression.budget import charged_score, groups, network_cost
-from bacalhaunet.compression.score_pruning import ScorePruning, ScorePruningConfig
+from bacalhaunet.compression.config import ScorePruningConfig
+from bacalhaunet.compression.schedule import ScorePruning
 from bacalhaunet.cost.metric import metric_cost
 from bacalhaunet.deploy.export import trace
 from bacalhaunet.errors import ConfigError
@@ -80,7 +81,7 @@ class Recorder(ScorePruning):
 def test_cut_weights_come_back_only_where_they_may(tmp_path, monkeypatch, regrow):
     made = []
     monkeypatch.setattr(
-        "bacalhaunet.compression.score_pruning.ScorePruning", lambda *a: made.append(Recorder(*a)) or made[-1]
+        "bacalhaunet.compression.schedule.ScorePruning", lambda *a: made.append(Recorder(*a)) or made[-1]
     )
     run(tmp_path, pruning=ScorePruningConfig(every_steps=2, regrow=regrow, exchange=0.3))
     assert (made[0].back > 0) == regrow

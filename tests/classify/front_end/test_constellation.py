@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhaunet.classify.symbol_plane import scaled, turned
+from bacalhaunet.classify.front_end.constellation import scaled, turned
 
 PSK = {1: np.array([1.0, 0.6]), 2: np.array([1.0, -1.0]), 4: np.exp(1j * np.pi * (np.arange(4) / 2 + 0.25))}
 

@@ -1,16 +1,11 @@
-r"""Symbols as points of the plane that stand still from picture to picture.
+r"""The symbols of a signal as points of the plane, for pictures.
 
-.. math:: y_k e^{-j \hat\phi}, \qquad \hat\phi = \frac{1}{M} \arg \sum_k |y_k|\, e^{j M \angle y_k}
-
-the phase of the M-th power, which modulation does not move (Viterbi and Viterbi, 1983, as in ``front_end.carrier``).
-
-The symbols of a signal as points of the plane, for pictures.
-
-.. math:: y_k e^{-j (2 \pi \hat f k + \hat\phi)}
+.. math:: y_k e^{-j (2 \pi \hat f k + \hat\phi)}, \qquad \hat\phi = \frac{1}{M} \arg \sum_k |y_k|\, e^{j M \angle y_k}
 
 The signal passes a root-raised-cosine filter, as a receiver's does, is taken at the timing of its squared envelope and
-turned back by what is left of its carrier (``front_end.carrier``: the smallest power M that has a line) and by its
-reference phase (``symbol_plane``).
+turned back by what is left of its carrier (``symbol_rate.fine_carrier``: the smallest power M that has a line) and by
+the phase of the M-th power, which modulation does not move (Viterbi and Viterbi, 1983): so the points stand still from
+picture to picture.
 """
 
 from __future__ import annotations
@@ -59,9 +54,9 @@ def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]
     """
     channel = channel_of(recording, signal)
     margin = _HALF_SPAN * SAMPLES_PER_SYMBOL
-    wanted = POINTS * SAMPLES_PER_SYMBOL + 2 * margin
-    first = max(0, (channel.count - wanted) // 2)
-    samples = channel.read(first, min(first + wanted, channel.count))
+    most = POINTS * SAMPLES_PER_SYMBOL + 2 * margin
+    first = max(0, (channel.count - most) // 2)
+    samples = channel.read(first, min(first + most, channel.count))
     if signal.symbol_rate is None:
         return scaled(samples[:: max(1, len(samples) // POINTS)])
     period = float(channel.ratio) / signal.symbol_rate
