@@ -55,7 +55,7 @@ def reproduce(name: str, setting: Setting, folder: Path) -> list[Path]:
     return written
 
 
-PAGE, PICTURES = "reproduced.md", "images/reproduced"
+PAGE, PICTURES = "notes/reproduced.md", "images/reproduced"
 
 _INTRODUCTION = """\
 # The report's tables and figures, run again
@@ -66,9 +66,9 @@ Ours beside the paper's, made by
 $ bacalhaunet reproduce all --budget {budget}
 ```
 
-[The main job](reproduce.md#tables-and-figures-of-the-report) says what each runs and what the budgets are. Accuracies
-stand beside the paper's for their order and distances, not their height: the paper's networks saw {paper} frames each,
-and accuracies of ours are {where}."""
+[The main job](../reproduce.md#tables-and-figures-of-the-report) says what each runs and what the budgets are.
+Accuracies stand beside the paper's for their order and distances, not their height: the paper's networks saw {paper}
+frames each, and accuracies of ours are {where}."""
 
 
 def page(folder: Path) -> str:
@@ -103,7 +103,7 @@ def write_page(folder: Path, documents: Path) -> Path:
 def _part(text: str, name: str) -> str:
     """Return one result as a section: headings one level down, the picture where the documents have it."""
     lower = re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)
-    return lower.replace(f"]({name}.svg)", f"]({PICTURES}/{name}.svg)")
+    return lower.replace(f"]({name}.svg)", f"](../{PICTURES}/{name}.svg)")
 
 
 def main(arguments: list[str]) -> None:

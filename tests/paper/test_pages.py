@@ -21,7 +21,7 @@ def test_results_are_sections_in_the_order_of_the_report_with_their_pictures(tmp
     assert page.index("## Table 3") < page.index("### Protocol") < page.index("## Figure 4")
     assert "--budget cpu" in page
     assert "57.00–58.00" in page
-    assert "](images/reproduced/table3.svg)" in page
+    assert "](../images/reproduced/table3.svg)" in page
     assert (tmp_path / "docs" / "images" / "reproduced" / "figure4.svg").read_text() == "<svg>figure4</svg>"
 
 
