@@ -55,7 +55,7 @@ def test_cost_specification_and_labels_are_the_networks(network):
     card, cost = network.card, cost_of(network.model)
     assert (card["score"], card["bit_ops"], card["bit_mem"]) == (cost.score, cost.bit_ops, cost.bit_mem)
     loaded = bacalhaunet.load(network.name)
-    assert (loaded.spec.to_dict(), list(loaded.labels)) == (card["spec"], card["labels"])
+    assert (loaded.spec.to_dict(), list(loaded.classes.names)) == (card["spec"], card["labels"])
 
 
 def test_the_training_is_told_from_drawn_weights_on(network):

@@ -51,8 +51,8 @@ def cost_of(target: Target, *, bits: int | None = None) -> CostReport:
         from bacalhaunet.cost.metric import metric_cost
 
         return metric_cost(target)
-    network: Any = getattr(target, "network", target)  # a saved model holds one
-    return _trained_cost(network, target.spec)
+    network: Any = getattr(target, "network", target)  # a saved model or a run holds one
+    return _trained_cost(network, network.spec)
 
 
 def quantize(spec: NetworkSpec, bits: int) -> NetworkSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,3 +150,33 @@ class CostReport:
             "bit_mem": layer.bit_mem,
             "share": self.share(layer),
         }
+
+    def _repr_html_(self) -> str:
+        """Return the layers as a table and the findings below it, as notebooks show the report."""
+        heads = ("layer", "kind", "MACs", "density", "input bits", "weight bits", "bit_ops", "bit_mem", "share")
+        rows = [
+            (
+                html.escape(layer.name),
+                layer.kind,
+                f"{layer.macs:,}",
+                f"{100 * layer.density:.1f} %",
+                str(layer.input_bits),
+                str(layer.weight_bits),
+                f"{layer.bit_ops:,}",
+                f"{layer.bit_mem:,}",
+                f"{100 * self.share(layer):.1f} %",
+            )
+            for layer in self.layers
+        ]
+        macs = sum(layer.macs for layer in self.layers)
+        rows.append(("all", "", f"{macs:,}", "", "", "", f"{self.bit_ops:,}", f"{self.bit_mem:,}", "100.0 %"))
+        notes = [finding.text for finding in self.findings]
+        notes += [f"unknown to the metric: {', '.join(self.unsupported)}"] if self.unsupported else []
+        return (
+            f"<p>score <b>{self.score:.6f}</b> (1 is the 8-bit VGG10 baseline)</p><table><thead><tr>"
+            + "".join(f"<th>{head}</th>" for head in heads)
+            + "</tr></thead><tbody>"
+            + "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+            + "</tbody></table>"
+            + ("<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in notes) + "</ul>" if notes else "")
+        )

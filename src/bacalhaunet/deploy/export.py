@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bacalhaunet import __version__
 from bacalhaunet.deploy.integer.stored import with_program
+from bacalhaunet.deploy.networks import UNTRAINED_SEED, AnyNetwork, open_network
 from bacalhaunet.deploy.onnx_lowering import free_batch
 from bacalhaunet.deploy.parity import Parity, check_parity, probe_frames
-from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
+from bacalhaunet.errors import ConfigError, MissingExtraError, ModelFileError, how_to_install
 from bacalhaunet.models.onnx_files import constants_to_initializers
+from bacalhaunet.models.onnx_metadata import class_names
 from bacalhaunet.outputs import whole_file
-from bacalhaunet.radio.modulations import FRAME_LENGTH, NAMES
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -55,18 +56,47 @@ class Export:
     parity: Parity
 
 
-def export_qonnx(network: nn.Module, path: str | os.PathLike[str], **options: Any) -> Export:
-    """Write a network as QONNX: Quant nodes of any bit width. Options and errors are those of ``export_network``."""
-    return export_network(network, path, "qonnx", **options)
+def export(
+    network: AnyNetwork,
+    path: str | os.PathLike[str],
+    format: Format = "qonnx",
+    *,
+    dynamic_batch: bool = False,
+    metadata: dict[str, str] | None = None,
+) -> Export:
+    """Write a network as ONNX, compared with torch before it is written.
 
+    Args:
+        network: A name, a saved model, the folder of a run, a specification, or a torch module that carries its own.
+        path: The file; whole or absent.
+        format: ``"qonnx"``, Quant nodes of any bit width, for hardware flows and the cost metric; or ``"qcdq"``,
+            QuantizeLinear, Clip and DequantizeLinear of at most 8 bits, which onnxruntime computes as it was trained
+            with ``session.disable_quant_qdq=1``.
+        dynamic_batch: Leave the batch free; otherwise it is 1.
+        metadata: More entries for the file's metadata.
 
-def export_qcdq(network: nn.Module, path: str | os.PathLike[str], **options: Any) -> Export:
-    """Write a network as QCDQ: QuantizeLinear, Clip and DequantizeLinear, at most 8 bits.
+    Raises:
+        ConfigError: If the format is unknown.
+        ModelFileError: If a file is missing, damaged, or an ONNX file already.
+        ParityError: If the file does not compute what torch computes; nothing is written then.
+        MissingExtraError: If packages of the extra ``train`` are missing.
 
-    onnxruntime computes such a graph as it was trained only with ``session.disable_quant_qdq=1``. Options and errors
-    are those of ``export_network``.
+    Example:
+        >>> written = export("lite", "lite.onnx")
+        >>> written.parity.same_class == written.parity.frames
+        True
     """
-    return export_network(network, path, "qcdq", **options)
+    opened = open_network(network, quiet=True)
+    seed = {} if opened.trained else {"untrained_seed": str(UNTRAINED_SEED)}
+    return export_network(
+        opened.network,
+        path,
+        format,
+        spec=opened.spec,
+        labels=opened.labels,
+        dynamic_batch=dynamic_batch,
+        metadata=seed | (metadata or {}),
+    )
 
 
 def export_network(
@@ -75,7 +105,7 @@ def export_network(
     format: Format = "qonnx",
     *,
     spec: Any = None,
-    labels: Sequence[str] = NAMES,
+    labels: Sequence[str] | None = None,
     frame_length: int | None = None,
     dynamic_batch: bool = False,
     metadata: dict[str, str] | None = None,
@@ -87,25 +117,32 @@ def export_network(
         path: The file; whole or absent.
         format: ``"qonnx"`` or ``"qcdq"``. A float network gives the same plain graph in both.
         spec: Its ``NetworkSpec``, kept in the file's metadata.
-        labels: Class names by logit, kept in the metadata.
-        frame_length: Complex samples of a frame; None for the specification's, or 1024 without one.
+        labels: Class names by logit, kept in the metadata; None for RadioML's 24, or "class 0", "class 1" ...
+        frame_length: Complex samples of a frame; None for the specification's.
         dynamic_batch: Leave the batch free; otherwise it is 1.
         metadata: More entries for the metadata.
 
     Raises:
-        ConfigError: If the format is unknown.
+        ConfigError: If the format is unknown, or there is neither a specification nor a frame length.
+        ModelFileError: If there is not one label for each class.
         ParityError: If the file does not compute what torch computes; nothing is written then.
         MissingExtraError: If packages of the extra ``train`` are missing.
     """
     if format not in FORMATS:
         raise ConfigError(f"no export format is called {format!r}", allowed=", ".join(FORMATS))
-    if frame_length is None:
-        frame_length = FRAME_LENGTH if spec is None else spec.frame_length
+    spec = spec or getattr(network, "spec", None)
+    if frame_length is None and spec is None:
+        raise ConfigError("a network without a specification, and no frame length for it")
+    frame_length = frame_length or spec.frame_length
     model = trace(network, format, frame_length)
+    classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    names = class_names(classes) if labels is None else tuple(labels)
+    if len(names) != classes:
+        raise ModelFileError(f"{len(names)} labels for a network of {classes} classes", where=str(path))
     if dynamic_batch:
         model = free_batch(model)
     entries = {
-        "labels": json.dumps(list(labels)),
+        "labels": json.dumps(list(names)),
         "normalization": json.dumps({**_NORMALIZATION, "frame_length": frame_length}),
         "format": format,
         "bacalhaunet_version": __version__,
@@ -127,10 +164,15 @@ def _write(network: nn.Module, model: ModelProto, path: Path, format: str, frame
     return Export(path, format, parity)
 
 
-def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> ModelProto:
+def trace(network: nn.Module, format: str, frame_length: int | None = None) -> ModelProto:
     """Return the graph of a network for a batch of one, constants as initializers, input and output by name.
 
     The TorchScript exporter is used: torch's newer one loses quantizers in residual sums (Brevitas issue 1608).
+
+    Args:
+        network: Maps float32 (batch, 2, length) to logits; it is left as it was.
+        format: ``"qonnx"`` or ``"qcdq"``.
+        frame_length: Complex samples of a frame; None for that of ``network.spec``.
     """
     try:
         with _quiet():
@@ -141,7 +183,8 @@ def trace(network: nn.Module, format: str, frame_length: int = FRAME_LENGTH) -> 
             from bacalhaunet.models.layers import compute_plainly
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs the package {error.name}: {how_to_install('train')}") from error
-    frame = torch.from_numpy(probe_frames(frame_length, 1))
+    length: int = network.spec.frame_length if frame_length is None else frame_length  # type: ignore[union-attr,assignment]
+    frame = torch.from_numpy(probe_frames(length, 1))
     options: dict[str, Any] = {
         "input_names": [INPUT],
         "output_names": [OUTPUT],

@@ -1,4 +1,8 @@
-"""Networks by name or file, opened in torch or as integer programs: what export, compile and engines start from."""
+"""Networks, opened in torch or as integer programs: what export, compile and engines start from.
+
+A network is given by name or file, as ``models.resolve`` says, as a torch module, or as an object that holds one under
+``network``, such as a saved model.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Union
 
 from bacalhaunet.cost.of import quantize
 from bacalhaunet.deploy.integer.stored import stored_program
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bacalhaunet.deploy.integer.program import Program
+    from bacalhaunet.models.saved import SavedModel
     from bacalhaunet.models.spec import NetworkSpec
 
 UNTRAINED_SEED = 2018
@@ -43,8 +48,12 @@ class OpenNetwork:
     trained: bool
 
 
+AnyNetwork = Union[str, "os.PathLike[str]", NetworkSource, "nn.Module", "SavedModel"]
+"""What a network can be given as."""
+
+
 def open_network(
-    network: str | os.PathLike[str] | NetworkSource,
+    network: AnyNetwork,
     *,
     bits: int | None = None,
     seed: int = UNTRAINED_SEED,
@@ -53,7 +62,8 @@ def open_network(
     """Open a saved model or a shipped network, or build an architecture with weights drawn from a seed.
 
     Args:
-        network: A saved model (.safetensors), the folder of a run, a specification (.yaml, .json) or a name.
+        network: A saved model (.safetensors), the folder of a run, a specification (.yaml, .json), a name, or a torch
+            module that ``build_network`` made.
         bits: Quantize an architecture's weights, activations and sums to this many bits, its input to 8.
         seed: Of the drawn weights.
         quiet: Leave out the warning that a network is not trained.
@@ -63,6 +73,8 @@ def open_network(
         SpecError: If no network has that name.
         ConfigError: If ``bits`` is given for a trained network, whose bits are fixed.
     """
+    if not isinstance(network, str | os.PathLike | NetworkSource):
+        return _in_memory(network)
     source = network if isinstance(network, NetworkSource) else resolve_network(network)
     if source.saved is not None:
         from bacalhaunet.models.saved import load_model
@@ -81,6 +93,20 @@ def open_network(
     return _untrained(source, bits, seed, quiet)
 
 
+def _in_memory(network: Any) -> OpenNetwork:
+    """Return a torch module that carries its specification, or that of an object that holds one."""
+    module = getattr(network, "network", network)
+    spec = getattr(module, "spec", None)
+    if spec is None:
+        raise ConfigError(
+            f"a {type(network).__name__} that does not say what it is",
+            allowed="a network of build_network or bacalhaunet.load, which has its specification as .spec",
+        )
+    classes = getattr(module, "classes", None)
+    labels = getattr(network, "labels", None) or getattr(classes, "names", None) or class_names(spec.classes)
+    return OpenNetwork(module, spec, tuple(labels), trained=True)
+
+
 def _untrained(source: NetworkSource, bits: int | None, seed: int, quiet: bool) -> OpenNetwork:
     import torch
 
@@ -97,11 +123,11 @@ def _untrained(source: NetworkSource, bits: int | None, seed: int, quiet: bool) 
     return OpenNetwork(network, spec, class_names(spec.classes), trained=False)
 
 
-def integer_program(network: str | os.PathLike[str] | NetworkSource) -> Program:
+def integer_program(network: AnyNetwork) -> Program:
     """Return the integer program of a network: that of its ONNX file, else of one exported for the purpose.
 
     Args:
-        network: An ONNX file, a saved model, the folder of a run, a specification or a name.
+        network: An ONNX file, a saved model, the folder of a run, a specification, a name or a torch module.
 
     Raises:
         MissingExtraError: If a package of the train extra is needed and missing.
@@ -112,6 +138,8 @@ def integer_program(network: str | os.PathLike[str] | NetworkSource) -> Program:
         >>> program.frame_length, program.classes
         (1024, 24)
     """
+    if not isinstance(network, str | os.PathLike | NetworkSource):
+        return _program_of_network(open_network(network), "a network in memory")
     source = network if isinstance(network, NetworkSource) else resolve_network(network)
     file = source.onnx or source.saved or source.spec_file
     stamp = file.stat().st_mtime_ns if file is not None else 0  # of another content, it is read again
@@ -135,11 +163,15 @@ def _program_of_file(path: str, stamp: int) -> Program:
 
 @lru_cache(maxsize=4)
 def _program_of_weights(source: NetworkSource, stamp: int) -> Program:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _program_of_network(open_network(source, quiet=True), source.name)
+
+
+def _program_of_network(opened: OpenNetwork, name: str) -> Program:
     from bacalhaunet.deploy.export import export_network
 
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")
-        opened = open_network(source, quiet=True)
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         export_network(opened.network, path, spec=opened.spec, labels=opened.labels)
-        return replace(_program_of_file(str(path), path.stat().st_mtime_ns), source=source.name)
+        return replace(_program_of_file(str(path), path.stat().st_mtime_ns), source=name)

@@ -42,6 +42,7 @@ from bacalhaunet.models.spec import (
     NetworkSpec,
     SeparableBlock,
 )
+from bacalhaunet.radio.class_set import ClassSet
 
 
 class Hidden(nn.Module):
@@ -319,11 +320,17 @@ class Network(nn.Module):
 
     Attributes:
         spec: What it was built from.
+        classes: What each logit means; None until it is trained or read from a file.
+        metrics: What was measured of it, and how it was made; plain JSON values.
     """
+
+    classes: ClassSet | None
+    metrics: dict[str, Any]
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.classes, self.metrics = None, {}
         self.input = InputStage(spec.input)
         # A Sequential would give exported layers other names than the state dict's.
         self.blocks = nn.ModuleList(_build_blocks(spec))

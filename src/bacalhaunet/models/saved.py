@@ -122,6 +122,7 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     with torch.random.fork_rng(devices=[]):
         network = build_network(spec)
     network.load_state_dict(state)
+    network.classes, network.metrics = classes, metrics
     return SavedModel(spec, network.eval(), classes, metrics)
 
 
