@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,7 @@ def _published(axes: Axes) -> list[tuple[str, float, float]]:
     low, high = axes.get_ylim()
     least = 100 * published.baseline().accuracy_at_least
     axes.axhline(least, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
-    note = {"textcoords": "offset points", "ha": "right", "color": MUTED, "fontsize": 8.5}
+    note: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "color": MUTED, "fontsize": 8.5}
     axes.annotate("56 %, the challenge's least", (axes.get_xlim()[1], least), (-2, -11), **note)
     steps = published.pruning_steps()
     axes.plot([s.score for s in steps], [100 * s.accuracy for s in steps], "o-", color=MUTED, markersize=4, linewidth=1)
