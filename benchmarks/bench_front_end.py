@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.classify.front_end.captures import capture, matched
 
+from bacalhaunet.classify.front_end.regions import spectrogram
 from bacalhaunet.classify.front_end.signals import channel_of, find_signals
-from bacalhaunet.classify.front_end.spectrogram import spectrogram
 from bacalhaunet.data.recordings.recording import recording_of
 
 

@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 from bacalhaunet.classify.calibration import read_calibration
-from bacalhaunet.classify.groups import group_of
 from bacalhaunet.deploy.emitters import write_program
 from bacalhaunet.deploy.integer.program import InputQuantizer
 from bacalhaunet.deploy.networks import integer_program
 from bacalhaunet.outputs import write_text
+from bacalhaunet.radio.modulations import classes_named
 
 HERE = Path(__file__).parent
 OPTIONS = ("--target=wasm32", "-O3", "-std=c99", "-nostdlib", "-fno-builtin-memset", "-fno-builtin-memcpy")
@@ -37,7 +37,7 @@ def main() -> None:
     facts = {
         "network": Path(target).name,
         "labels": list(program.labels),
-        "groups": [group_of(label) for label in program.labels],
+        "groups": list(classes_named(program.labels).group_of),
         "logitScale": program.logit_scale,
         "temperature": calibration.temperature,
         "rise": calibration.rise,

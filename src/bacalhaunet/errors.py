@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
 
 class BacalhauNetError(Exception):
     """Base of every error a user can cause and mend.
@@ -59,3 +64,32 @@ class MissingExtraError(BacalhauNetError):
 def how_to_install(extra: str) -> str:
     """Return how to install an extra of the package. It is on no index: it is installed from a clone."""
     return f"in the clone, pip install -c constraints.txt '.[{extra}]'"
+
+
+def suggestion(value: object, allowed: Iterable[str]) -> str | None:
+    """Return a question that names what is spelled like a value, for an error's next step; None if nothing is.
+
+    >>> suggestion("clasify", ["classify", "cost"])
+    'did you mean classify?'
+    """
+    close = get_close_matches(str(value), list(allowed), n=3)
+    return f"did you mean {' or '.join(close)}?" if close else None
+
+
+def import_extra(module: str, extra: str, purpose: str, package: str | None = None) -> Any:
+    """Return a module that an extra of this package brings.
+
+    Args:
+        module: As it is imported, ``scipy.fft``.
+        extra: The extra that brings it.
+        purpose: What needs it, as the message says it: "finding signals".
+        package: The package that has the module, if it is called otherwise.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = package or module.partition(".")[0]
+        raise MissingExtraError(f"{purpose} needs the package {name}: {how_to_install(extra)}") from error

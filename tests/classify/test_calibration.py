@@ -27,6 +27,7 @@ from bacalhaunet.classify.calibration_fit import (
 )
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.onnx_metadata import with_entry
+from bacalhaunet.radio.class_set import ClassSet
 from tests.models.test_onnx_metadata import PLAIN
 
 
@@ -120,7 +121,7 @@ def test_independent_frames_are_between_1_and_their_number():
 def test_a_pool_of_frames_is_the_answer_that_was_calibrated():
     logits, _ = honest(32, classes=3)
     calibration = Calibration(1.3, 0.4, 0.25)
-    pool = Pool(("a", "b", "c"), calibration)
+    pool = Pool(ClassSet(("a", "b", "c")), calibration)
     for part in np.split(logits.astype(np.float32), 4):
         pool.add(calibration.probabilities(part), np.zeros(8, bool))
     log_probabilities, _ = Signals(logits[None], np.zeros(1, np.int64)).pooled(32, calibration)
@@ -130,7 +131,7 @@ def test_a_pool_of_frames_is_the_answer_that_was_calibrated():
 
 def test_overlapping_frames_say_no_more_than_those_that_fit_side_by_side():
     row = np.array([[0.6, 0.4]], np.float32)
-    once, often = Pool("ab", Calibration(), 1.0), Pool("ab", Calibration(), 0.125)
+    once, often = (Pool(ClassSet(("a", "b")), Calibration(), overlap) for overlap in (1.0, 0.125))
     once.add(np.repeat(row, 4, 0), np.zeros(4, bool))
     often.add(np.repeat(row, 32, 0), np.zeros(32, bool))
     assert once.answer().confidence == pytest.approx(often.answer().confidence, rel=1e-6)

@@ -73,7 +73,7 @@ def test_the_environment_is_one_without_torch(environment, tmp_path):
 
 
 def test_it_finds_and_names_the_signals_of_a_recording(environment, capture, tmp_path):
-    said = run(environment, "-m", "bacalhaunet", "classify", capture, "--detect", "--json", cwd=tmp_path)
+    said = run(environment, "-m", "bacalhaunet", "scan", capture, "--json", cwd=tmp_path)
     labels = {one["label"] for one in json.loads(said)["signals"]}
     truth = json.loads(capture.with_name("truth.sigmf-meta").read_text())["annotations"]
     assert len({one["core:label"] for one in truth} & labels) >= 5

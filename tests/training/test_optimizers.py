@@ -4,7 +4,7 @@ import torch
 from bacalhaunet.models.catalog import CATALOG
 from bacalhaunet.models.network import build_network
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.optimizers import MuonAndAdam, configured_optimizer, schedule_factor
+from bacalhaunet.training.optimizers import MuonAndAdam, configured_optimizer, configured_schedule, one_cycle
 
 MUON = OptimizerConfig(0.005, kind="muon", matrix_learning_rate=0.02)
 
@@ -77,8 +77,8 @@ def test_an_interrupted_run_goes_on_exactly():
 def test_a_schedule_changes_both_learning_rates():
     network = small_network()
     optimizer = configured_optimizer(network, MUON)
-    factor = schedule_factor(OptimizerConfig(schedule="one-cycle"), 100, 1)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    factor = one_cycle(100)
+    scheduler = configured_schedule(optimizer, OptimizerConfig(schedule="one-cycle"), 100, 1)
     rates = [group["lr"] for group in optimizer.param_groups]
     assert rates == pytest.approx([0.02 * factor(0), 0.005 * factor(0)])
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}

@@ -1,21 +1,34 @@
 import math
 
 import pytest
+import torch
 
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.optimizers import one_cycle, schedule_factor, warm_restarts
+from bacalhaunet.training.optimizers import configured_schedule, one_cycle
 
 
-def test_warm_restarts_starts_each_period_at_the_peak_and_nears_zero_at_its_end():
-    factor = warm_restarts(100)
-    assert factor(0) == factor(100) == factor(700) == 1.0
-    assert factor(50) == pytest.approx(0.5)
-    assert 0 < factor(99) < 0.001
+def rates(config, steps_per_epoch, epochs, steps):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], config.learning_rate)
+    schedule = configured_schedule(optimizer, config, steps_per_epoch, epochs)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_warm_restarts_start_each_period_at_the_peak_and_near_zero_at_its_end():
+    found = rates(OptimizerConfig(learning_rate=1.0, period_epochs=1), 100, 8, 701)
+    assert found[0] == found[100] == found[700] == 1.0
+    assert found[50] == pytest.approx(0.5)
+    assert 0 < found[99] < 0.001
+    expected = [0.5 * (1 + math.cos(math.pi * (step % 100) / 100)) for step in range(701)]
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_cycle_rises_to_the_peak_once_and_ends_at_zero():
-    factor = one_cycle(1000)
-    values = [factor(step) for step in range(1001)]
+    values = rates(OptimizerConfig(learning_rate=1.0, schedule="one-cycle"), 100, 10, 1001)
     peak = values.index(max(values))
     assert max(values) == 1.0
     assert values[:peak] == sorted(values[:peak])
@@ -29,6 +42,6 @@ def test_one_cycle_is_finite_on_the_shortest_runs(total):
 
 
 def test_the_period_of_warm_restarts_is_counted_in_epochs():
-    factor = schedule_factor(OptimizerConfig(period_epochs=2), steps_per_epoch=10, epochs=9)
-    assert factor(20) == 1.0
-    assert factor(19) < 0.01
+    found = rates(OptimizerConfig(learning_rate=1.0, period_epochs=2), 10, 9, 21)
+    assert found[20] == 1.0
+    assert found[19] < 0.01

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.errors import ConfigError, ModelFileError
-from bacalhaunet.models.onnx_metadata import read_entries, with_entry
+from bacalhaunet.models.onnx_metadata import read_entries, saved_entries, with_entry
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.outputs import whole_file
 
@@ -189,12 +189,9 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def _saved_metrics(path: Path) -> Mapping[str, Any]:
-    """Return the metrics in a saved model's header, without torch: 8 bytes of length, then JSON."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
-            header = json.loads(file.read(min(length, path.stat().st_size)))
-            metrics = json.loads(header["__metadata__"].get("metrics", "{}"))
-        except (ValueError, KeyError, AttributeError, TypeError):
-            return {}  # whoever loads the weights says what is wrong with the file
+    """Return the metrics in a saved model's header."""
+    try:
+        metrics = json.loads(saved_entries(path).get("metrics", "{}"))
+    except ValueError:
+        return {}  # whoever loads the weights says what is wrong with the file
     return metrics if isinstance(metrics, dict) else {}

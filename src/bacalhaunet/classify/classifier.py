@@ -10,16 +10,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.calibration import Calibration, read_calibration
 from bacalhaunet.classify.engines import Engine, open_engine
-from bacalhaunet.classify.groups import group_numbers
 from bacalhaunet.errors import ConfigError, ModelFileError
+from bacalhaunet.models.onnx_metadata import read_classes, read_entries, saved_entries
 from bacalhaunet.models.resolve import network_title, require_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import classes_named
 
 
 class Classifier:
@@ -31,6 +34,7 @@ class Classifier:
 
     Attributes:
         engine: What computes the network.
+        classes: The network's classes.
         calibration: What turns logits into probabilities.
 
     Raises:
@@ -38,7 +42,7 @@ class Classifier:
     """
 
     def __init__(self, engine: Engine, calibration: Calibration | None = None) -> None:
-        self.engine = engine
+        self.engine, self.classes = engine, network_classes(engine)
         self.calibration = calibration or read_calibration(engine.target)
 
     @property
@@ -49,7 +53,7 @@ class Classifier:
     @property
     def groups_(self) -> NDArray[np.str_]:
         """The groups of classes that are easily taken for each other, in order of their first class."""
-        return np.array(group_numbers(self.engine.labels)[0])
+        return np.array(self.classes.groups)
 
     @property
     def frame_length(self) -> int:
@@ -123,6 +127,22 @@ def open_classifier(
     name = default_network(shipped_networks()) if network is None else os.fspath(network)
     require_trained(name)
     return Classifier(open_engine(name, engine, threads=threads))
+
+
+def network_classes(engine: Engine) -> ClassSet:
+    """Return the classes of a network, with the groups that its file says.
+
+    Raises:
+        ModelFileError: If the file's entries are damaged.
+    """
+    path = Path(engine.target)
+    entries: dict[str, str] = {}
+    if path.is_file() and path.suffix.lower() == ".onnx":
+        entries = read_entries(path.read_bytes())
+    elif path.is_file() and path.suffix.lower() == ".safetensors":
+        entries = saved_entries(path)
+    stored = read_classes(entries, str(path))
+    return stored if stored is not None and stored.names == engine.labels else classes_named(engine.labels)
 
 
 def _real(frames: NDArray[np.generic], frame_length: int) -> NDArray[np.float32]:

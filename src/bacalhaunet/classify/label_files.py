@@ -21,16 +21,8 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.answers import Answer
+from bacalhaunet.classify.answers import COLUMNS, Answer, NamedSignal, named_signal, signal_annotations, signal_boxes
 from bacalhaunet.classify.front_end.signals import Signal
-from bacalhaunet.classify.groups import group_numbers
-from bacalhaunet.classify.named_signals import (
-    COLUMNS,
-    NamedSignal,
-    named_signal,
-    signal_annotations,
-    signal_boxes,
-)
 from bacalhaunet.classify.picture import check_picture, write_picture
 from bacalhaunet.classify.pipeline import Classification, LabelledFrames
 from bacalhaunet.data.recordings.recording import Recording
@@ -52,7 +44,7 @@ def frame_lines(batch: LabelledFrames, sample_rate: float | None) -> Iterator[st
     ``confidence``, ``group``, ``group_confidence``, ``probabilities``, and ``signal``, the number of the signal they
     belong to, if they belong to one of a capture. A silent frame has label null and confidence 0.
     """
-    rows = _numbers(batch.probabilities, [f"{json.dumps(name)}: " for name in batch.names], ", ")
+    rows = _numbers(batch.probabilities, [f"{json.dumps(name)}: " for name in batch.classes.names], ", ")
     last = "" if batch.signal is None else f', "signal": {batch.signal}'
     for (start, time, label, confidence, group, sure), row in zip(_heads(batch, sample_rate), rows, strict=True):
         shown = f'"label": {_json(label)}, "confidence": {confidence}, "group": {_json(group)}'
@@ -224,10 +216,10 @@ _Head: TypeAlias = tuple[int, float | None, str | None, str, str | None, str]
 
 def _heads(batch: LabelledFrames, sample_rate: float | None) -> Iterator[_Head]:
     """Yield start, time, label, confidence, group and its confidence of each frame; confidences as text."""
-    groups, numbers = group_numbers(batch.names)
+    groups = batch.classes.groups
     sums = np.zeros((len(batch.starts), len(groups)), np.float32)
-    for column, number in enumerate(numbers):
-        sums[:, number] += batch.probabilities[:, column]
+    for column, group in enumerate(batch.classes.group_of):
+        sums[:, groups.index(group)] += batch.probabilities[:, column]
     best = [groups[number] for number in sums.argmax(axis=1).tolist()]
     confidences = _numbers(batch.probabilities.max(axis=1, keepdims=True), [""], "")
     sure = _numbers(np.minimum(sums.max(axis=1, keepdims=True), 1), [""], "")

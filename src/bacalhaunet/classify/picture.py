@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end.regions import noise_floor
-from bacalhaunet.classify.front_end.spectrogram import BINS, SHORTEST, spectrogram
+from bacalhaunet.classify.front_end.regions import BINS, SHORTEST, noise_floor, spectrogram
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.errors import ConfigError, MissingExtraError, how_to_install
 from bacalhaunet.outputs import whole_file

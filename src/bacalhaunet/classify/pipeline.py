@@ -28,16 +28,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.answers import Answer, Pool
+from bacalhaunet.classify.answers import Answer, NamedSignal, Pool, capture_summary, named_signal
 from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.engines import Engine, cores
 from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.front_end.signals import Signal, channel_of
-from bacalhaunet.classify.named_signals import NamedSignal, capture_summary, named_signal
 from bacalhaunet.data.recordings.frames import BATCH, FrameCutter, Framing, LastFrame, Normalization
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.prefetch import prefetch
+from bacalhaunet.radio.class_set import ClassSet
 
 
 @dataclass(frozen=True)
@@ -98,21 +98,21 @@ class LabelledFrames:
         starts: int64 (n,), first sample of each frame in the recording.
         probabilities: float32 (n, classes); they mean nothing where ``silent``.
         silent: bool (n,), frames of zeros.
-        names: Class names.
+        classes: The classes.
         signal: Number of the signal they belong to; None where the recording is taken as it is.
     """
 
     starts: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     silent: NDArray[np.bool_]
-    names: tuple[str, ...]
+    classes: ClassSet
     signal: int | None = None
 
     @property
     def labels(self) -> list[str | None]:
         """The most probable class of each frame; None where silent."""
         best = self.probabilities.argmax(axis=1).tolist()
-        return [None if quiet else self.names[k] for k, quiet in zip(best, self.silent.tolist(), strict=True)]
+        return [None if quiet else self.classes.names[k] for k, quiet in zip(best, self.silent.tolist(), strict=True)]
 
 
 @dataclass
@@ -132,14 +132,7 @@ class _Part:
     pool: Pool
 
     @classmethod
-    def of(
-        cls,
-        recording: Recording,
-        signal: Signal | None,
-        framing: Framing,
-        labels: Sequence[str],
-        calibration: Calibration,
-    ) -> Self:
+    def of(cls, recording: Recording, signal: Signal | None, framing: Framing, classifier: Classifier) -> Self:
         """Return the part of a signal; None takes the recording as it is."""
         ratio, alone = Fraction(1), recording
         if signal is not None:
@@ -149,7 +142,7 @@ class _Part:
         cutter = FrameCutter(alone, framing)
         overlap = min(1.0, (cutter.framing.hop_length or framing.frame_length) / framing.frame_length)
         whole = Signal(0, len(recording), 0.0, 1.0, center_from="hand")
-        return cls(signal or whole, cutter, ratio, Pool(labels, calibration, overlap))
+        return cls(signal or whole, cutter, ratio, Pool(classifier.classes, classifier.calibration, overlap))
 
     @property
     def frames(self) -> int:
@@ -206,7 +199,7 @@ class Classification:
         self._classifier, self._threads = Classifier(engine, calibration), threads or cores()
         framing = Framing(engine.frame_length, hop_length, normalization, scale)
         self._parts = [
-            _Part.of(recording, signal, framing, engine.labels, self._classifier.calibration)
+            _Part.of(recording, signal, framing, self._classifier)
             for signal in ([None] if signals is None else signals)
         ]
 
@@ -221,7 +214,7 @@ class Classification:
             size: Frames of a batch.
             log: Frames it holds already are not computed again; those computed are kept in it.
         """
-        calibration, names = self._classifier.calibration, tuple(self.engine.labels)
+        calibration, classes = self._classifier.calibration, self._classifier.classes
         for number, part in enumerate(self._parts):
             done = 0
             part.pool.clear()
@@ -229,7 +222,7 @@ class Classification:
                 probabilities, last = calibration.probabilities(logits), done + len(logits)
                 part.pool.add(probabilities, silent)
                 signal = None if self.signals is None else number
-                yield LabelledFrames(part.starts(done, last), probabilities, silent, names, signal)
+                yield LabelledFrames(part.starts(done, last), probabilities, silent, classes, signal)
                 done = last
 
     def _logits(

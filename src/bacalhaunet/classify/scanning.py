@@ -30,19 +30,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.answers import COLUMNS, NO_SIGNAL, Frequencies, NamedSignal, signal_annotations, signal_boxes
 from bacalhaunet.classify.classifier import Classifier, open_classifier
 from bacalhaunet.classify.front_end.band import capture_hint
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.signals import find_signals
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, find_signals
 from bacalhaunet.classify.label_files import annotated_metadata
-from bacalhaunet.classify.named_signals import (
-    COLUMNS,
-    NO_SIGNAL,
-    Frequencies,
-    NamedSignal,
-    signal_annotations,
-    signal_boxes,
-)
 from bacalhaunet.classify.picture import picture
 from bacalhaunet.classify.pipeline import Classification, RecordingSummary
 from bacalhaunet.data.recordings.frames import Normalization

@@ -10,11 +10,10 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
+from bacalhaunet.classify.answers import Frequencies
 from bacalhaunet.classify.front_end.band import capture_hint
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.signals import Signal, find_signals
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, Signal, find_signals
 from bacalhaunet.classify.label_files import check_outputs
-from bacalhaunet.classify.named_signals import Frequencies
 from bacalhaunet.classify.pipeline import Classification, LabelledFrames, RecordingSummary
 from bacalhaunet.classify.scanning import check_capture
 from bacalhaunet.cli.progress import kept_progress

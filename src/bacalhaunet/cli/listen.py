@@ -18,7 +18,7 @@ from bacalhaunet.models.resolve import require_trained
 from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 if TYPE_CHECKING:
-    from bacalhaunet.classify.front_end.settings import FrontEndSettings
+    from bacalhaunet.classify.front_end.signals import FrontEndSettings
     from bacalhaunet.classify.live.session import Session
     from bacalhaunet.classify.live.sources import Address
     from bacalhaunet.cli.listen_output import Output
@@ -81,7 +81,7 @@ def build(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Listen until the source ends, the time is up, or Ctrl-C."""
     from bacalhaunet.classify.engines import open_engine
-    from bacalhaunet.classify.front_end.settings import scipy_module
+    from bacalhaunet.classify.front_end import scipy_module
     from bacalhaunet.classify.live.session import Session, ring_capacity
     from bacalhaunet.classify.live.status import Reports
     from bacalhaunet.cli.listen_output import open_output
@@ -213,7 +213,7 @@ def _check(arguments: Namespace) -> None:
 
 
 def _settings(arguments: Namespace, rate: float) -> FrontEndSettings:
-    from bacalhaunet.classify.front_end.settings import FrontEndSettings
+    from bacalhaunet.classify.front_end.signals import FrontEndSettings
 
     return FrontEndSettings(
         bandwidth=None if arguments.bandwidth is None else arguments.bandwidth / rate,

@@ -13,8 +13,7 @@ from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.live.search import Row
 from bacalhaunet.classify.live.session import Session
 from bacalhaunet.classify.live.status import Reports, Status
-from bacalhaunet.classify.live.web.feed import Access, Feed, Hub
-from bacalhaunet.classify.live.web.server import WebServer
+from bacalhaunet.classify.live.web.server import Access, Feed, Hub, WebServer
 from bacalhaunet.errors import ConfigError
 
 

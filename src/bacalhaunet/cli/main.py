@@ -9,7 +9,7 @@ from importlib import import_module
 
 from bacalhaunet import __version__
 from bacalhaunet.cli.commands import all_commands, find_command
-from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install
+from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, how_to_install, suggestion
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -33,12 +33,12 @@ def _overview() -> str:
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:
-    from bacalhaunet.cli.parser import CommandParser, did_you_mean, respelled
+    from bacalhaunet.cli.parser import CommandParser, respelled
 
     command = find_command(name)
     if command is None:
         known = all_commands()
-        action = f"{did_you_mean(name, known)} 'bacalhaunet --help' lists them".lstrip()
+        action = suggestion(name, known) or "'bacalhaunet --help' says what each does"
         raise ConfigError(f"no command is called {name!r}", allowed=", ".join(known), action=action)
     try:
         module = import_module(command.module)

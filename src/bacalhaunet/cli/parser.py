@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentError
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from bacalhaunet.errors import ConfigError
+from bacalhaunet.errors import ConfigError, suggestion
 
 _WRONG_VALUE, _UNKNOWN = 'Parser key "', "unrecognized arguments: "
 _WORDS = {
@@ -52,16 +51,6 @@ class CommandParser(ArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         print(f"error: {_in_house_form(message, ex, parser)}", file=sys.stderr)
         self.exit(2)
-
-
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Return a question that names what is spelled like a word, or nothing where nothing is.
-
-    >>> did_you_mean("clasify", ["classify", "cost"])
-    'did you mean classify?'
-    """
-    close = get_close_matches(word, list(allowed), n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else ""
 
 
 def respelled(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
@@ -101,17 +90,17 @@ def _in_house_form(message: str, error: Exception | None, parser: ArgumentParser
     help_ = f"'{prog}--help' lists the options"
     if message.startswith(_WRONG_VALUE):
         return _wrong_value(message, parser, help_)
-    problem, allowed, meant = message, "", ""
+    problem, allowed, meant = message, None, None
     if message.startswith(_UNKNOWN):
         word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
         problem = f"{word!r} is not known here"
-        meant = did_you_mean(word, _options(parser)) if word.startswith("-") else ""
+        meant = suggestion(word, _options(parser)) if word.startswith("-") else None
     elif isinstance(error, ArgumentError) and (choices := _choices(error.argument_name, parser)):
         word = error.message.split("'")[1]
-        problem, allowed, meant = f"{word!r} is not known here", ", ".join(choices), did_you_mean(word, choices)
+        problem, allowed, meant = f"{word!r} is not known here", ", ".join(choices), suggestion(word, choices)
     elif isinstance(error, KeyError) and (quoted := message.split("'")[1::2]):  # a group and its setting, of a file
-        meant = did_you_mean(".".join(quoted), (action.dest for action in parser._actions))
-    return ConfigError(problem, allowed=allowed or None, action=f"{meant} {help_}".lstrip())
+        meant = suggestion(".".join(quoted), (action.dest for action in parser._actions))
+    return ConfigError(problem, allowed=allowed, action=f"{meant} {help_}" if meant else help_)
 
 
 def _choices(name: str | None, parser: ArgumentParser) -> list[str]:

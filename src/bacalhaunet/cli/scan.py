@@ -13,12 +13,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from bacalhaunet.classify.answers import NO_SIGNAL, Frequencies, NamedSignal
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.frame_log import FrameLog
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.signals import Signal, find_signals
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, Signal, find_signals
 from bacalhaunet.classify.label_files import check_outputs, write_signals
-from bacalhaunet.classify.named_signals import NO_SIGNAL, Frequencies, NamedSignal
 from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.classify.scanning import check_capture
 from bacalhaunet.cli.progress import kept_progress, progress_line

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.fields import MAX_BITS, MIN_BITS, Bounds, check_settings
 from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
 
 Importance = Literal["magnitude", "layer-rms", "saliency"]
@@ -31,11 +32,7 @@ class PruneStep:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not (0 <= self.weight_decay <= 1 and 0 <= self.min_abs_weight < float("inf")):
-            raise ConfigError(
-                f"a pruning step is ({self.weight_decay}, {self.min_abs_weight})",
-                allowed="weight_decay 0 to 1 and min_abs_weight 0 or more",
-            )
+        check_settings(self, "steps", weight_decay=Bounds(0, 1), min_abs_weight=Bounds(0))
 
 
 REPORT_STEPS: tuple[PruneStep, ...] = (PruneStep(5e-5, 0.15), PruneStep(1e-4, 0.25), PruneStep(5e-5, 0.25))
@@ -73,11 +70,7 @@ class ScorePruningConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.every_steps < 1 or not 0 <= self.exchange < 1:
-            raise ConfigError(
-                f"pruning.every_steps is {self.every_steps}, exchange {self.exchange}",
-                allowed="1 step or more, and 0 or more, less than 1",
-            )
+        check_settings(self, "pruning", every_steps=Bounds(1), exchange=Bounds(0, 0.99))
         if not 0 <= self.begin <= self.end <= self.freeze <= 1:
             raise ConfigError(
                 f"pruning begins at {self.begin}, ends at {self.end} and freezes at {self.freeze}",
@@ -123,11 +116,8 @@ class AllocationConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not (0 < self.factor <= 1 and 2 <= self.least_bits <= 8 and self.frames >= 1):
-            raise ConfigError(
-                f"allocation.factor is {self.factor}, least_bits {self.least_bits}, frames {self.frames}",
-                allowed="above 0 and at most 1; 2 to 8; 1 or more",
-            )
+        share, bits = Bounds(0, 1, above=True), Bounds(MIN_BITS, MAX_BITS)
+        check_settings(self, "allocation", factor=share, least_bits=bits, frames=Bounds(1))
 
 
 @dataclass(frozen=True)
@@ -195,14 +185,17 @@ class CompressConfig:
                 allowed="one of the two",
                 action="pass --target-score or --min-accuracy",
             )
-        for name, high in (("target_score", float("inf")), ("min_accuracy", 1.0), ("prune_factor", 0.99)):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= high:
-                raise ConfigError(f"{name} is {value!r}", allowed=f"above 0, at most {high}")
-        if not all(2 <= bits <= 8 for bits in (*self.bits, self.input_bits)):
-            raise ConfigError(f"bits are {list(self.bits)}, of the input {self.input_bits}", allowed="2 to 8")
-        if self.norm_batches < 0:
-            raise ConfigError(f"norm_batches is {self.norm_batches}", allowed="0 or more")
+        bits = Bounds(MIN_BITS, MAX_BITS)
+        check_settings(
+            self,
+            target_score=Bounds(0, above=True, null="--min-accuracy"),
+            min_accuracy=Bounds(0, 1, above=True, null="--target-score"),
+            prune_factor=Bounds(0, 0.99, above=True),
+            input_bits=bits,
+            norm_batches=Bounds(0),
+        )
+        if not all(number in bits for number in self.bits):
+            raise ConfigError(f"bits are {list(self.bits)}", allowed=f"{bits} each")
         for epochs in (self.start_epochs, self.bits_epochs, self.prune_epochs):
             self.training(self.network, epochs)
 

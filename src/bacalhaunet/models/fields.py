@@ -1,14 +1,17 @@
-"""Checks and plain-data conversion shared by the dataclasses of a network specification."""
+"""Checks of the fields of dataclasses: those of a network specification, and the settings of commands.
+
+A specification is read here from plain data; settings are read by jsonargparse, which checks their types, so a second
+reader such as pydantic would add its own messages and a dependency, for the ranges alone.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
-from difflib import get_close_matches
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from bacalhaunet.errors import SpecError
+from bacalhaunet.errors import ConfigError, SpecError, suggestion
 
 FLOAT_BITS = 32
 """What the metric charges for a tensor that no quantizer made."""
@@ -18,6 +21,59 @@ MIN_BITS, MAX_BITS = 2, 8
 
 MAX_CHANNELS, MAX_KERNEL, MAX_LENGTH = 65_536, 8_191, 1_048_576
 """Limits that keep a mistyped number from asking for all memory."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Numbers that a setting may have.
+
+    >>> str(Bounds(0, 1)), str(Bounds(0, above=True)), str(Bounds(1, null="all of a file"))
+    ('0 to 1', 'above 0', '1 or more, or null for all of a file')
+
+    Attributes:
+        low: The smallest, itself allowed unless ``above``.
+        high: The largest.
+        above: Whether the number has to be larger than ``low``.
+        null: What None stands for; empty where it is not allowed.
+    """
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    null: str = ""
+
+    def __contains__(self, value: object) -> bool:
+        """Say whether a setting may have this value."""
+        if value is None:
+            return bool(self.null)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            return False
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        low, high = f"{self.low:g}", f"{self.high:.10g}"
+        if self.above:
+            words = f"above {low}" + (f", at most {high}" if self.high < math.inf else "")
+        else:
+            words = f"{low} to {high}" if self.high < math.inf else f"{low} or more"
+        return words + (f", or null for {self.null}" if self.null else "")
+
+
+def check_settings(settings: object, group: str = "", **allowed: Bounds) -> None:
+    """Raise ConfigError unless the fields of a dataclass of settings are in their ranges.
+
+    Args:
+        settings: The dataclass.
+        group: Its name on the command line, as in ``--optimizer.learning_rate``; empty for the command's own.
+        allowed: The range of each field that has one.
+    """
+    for field, numbers in allowed.items():
+        value, name = getattr(settings, field), f"{group}.{field}" if group else field
+        if value not in numbers:
+            raise ConfigError(
+                f"{name} is {value!r}", allowed=str(numbers), action=f"pass --{name} or change it in the YAML"
+            )
 
 
 def check_integer(where: str, value: object, low: int, high: int) -> None:
@@ -67,12 +123,6 @@ def check_finite(where: str, value: object) -> None:
     """Raise SpecError unless ``value`` is a finite real number."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise SpecError(f"{where} is {value!r}", where=where, allowed="a finite number")
-
-
-def suggestion(value: object, allowed: Iterable[str]) -> str | None:
-    """Return ``did you mean …?`` for the names close to ``value``; None if no name is close."""
-    close = get_close_matches(str(value), list(allowed), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else None
 
 
 def keyword_arguments(where: str, cls: type, values: object) -> dict[str, Any]:

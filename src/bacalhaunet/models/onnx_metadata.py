@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from bacalhaunet.errors import ConfigError, ModelFileError
@@ -63,6 +64,21 @@ def graph_digest(model: bytes) -> str | None:
     except (ValueError, IndexError):
         return None
     return hashlib.sha256(graphs[0]).hexdigest() if len(graphs) == 1 else None
+
+
+def saved_entries(path: Path) -> dict[str, str]:
+    """Return the entries in a saved model's header, without torch: 8 bytes of length, then JSON; none of a damaged one.
+
+    Whoever loads the weights says what is wrong with the file.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+            entries = header["__metadata__"]
+        except (ValueError, KeyError, TypeError):
+            return {}
+    return {str(name): str(value) for name, value in entries.items()} if isinstance(entries, dict) else {}
 
 
 def class_entries(classes: ClassSet) -> dict[str, str]:

@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bacalhaunet.errors import ModelFileError, SpecError
-from bacalhaunet.models.fields import suggestion
+from bacalhaunet.errors import ModelFileError, SpecError, suggestion
 from bacalhaunet.models.shipped_networks import FOLDER, shipped_networks
 
 if TYPE_CHECKING:

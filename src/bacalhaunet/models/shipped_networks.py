@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bacalhaunet.errors import ModelFileError
-from bacalhaunet.models.fields import suggestion
+from bacalhaunet.errors import ModelFileError, suggestion
 
 if TYPE_CHECKING:
     from bacalhaunet.models.saved import SavedModel

@@ -6,7 +6,7 @@ over validation frames of 10 and 12 dB, with `c_{ij}` frames of class i named j:
 named one of the two, a coin would name half wrong. An answer that is to hold from 10 dB on must hold there, and
 averages up to 30 dB hide classes that are told apart only far above. What is merged with the same class is merged.
 The accuracy from 10 dB on with and without it is then that of the test frames. Coarser still are the groups that
-every answer names beside its class (``classify.groups``), the same for every network.
+every answer names beside its class (``radio.class_set``), the same for every network.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bacalhaunet.classify.groups import group_numbers
 from bacalhaunet.data.evaluation import Evaluation, wilson_interval
+from bacalhaunet.radio.modulations import classes_named
 
 FROM_DB = 10
 """Smallest SNR label that counts as high."""
@@ -71,8 +71,8 @@ def high_snr_part(test: Evaluation, groups: Sequence[Sequence[str]]) -> dict[str
 def group_counts(card: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many test frames of a card from 10 dB on are named with the right group, and how many there are."""
     table = np.sum([rows for snr, rows in card["confusion"].items() if int(snr) >= FROM_DB], axis=0)
-    numbers = np.array(group_numbers(card["labels"])[1])
-    same = numbers[:, None] == numbers
+    groups = np.array(classes_named(card["labels"]).group_of)
+    same = groups[:, None] == groups
     return int(table[same].sum()), int(table.sum())
 
 

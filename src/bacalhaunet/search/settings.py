@@ -15,7 +15,7 @@ from typing import Literal
 
 import yaml
 
-from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.fields import MAX_BITS, MIN_BITS, Bounds, check_settings
 from bacalhaunet.search.space import SearchSpace
 from bacalhaunet.training.config import DataConfig, OptimizerConfig, TrainConfig, plain
 
@@ -43,9 +43,7 @@ class HalvingConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, low in (("first_epoch", 0), ("factor", 2), ("band", 1), ("rivals", 1)):
-            if not low <= getattr(self, name) < math.inf:
-                raise ConfigError(f"halving.{name} is {getattr(self, name)!r}", allowed=f"{low} or more")
+        check_settings(self, "halving", first_epoch=Bounds(0), factor=Bounds(2), band=Bounds(1), rivals=Bounds(1))
 
     def epochs(self, last: int) -> tuple[int, ...]:
         """Return the epochs, counted from 1, at which trials of ``last`` epochs are compared."""
@@ -138,13 +136,15 @@ class SearchConfig:
     def __post_init__(self) -> None:
         """Check the ranges; those of training are checked by ``training``."""
         object.__setattr__(self, "starts", tuple(self.starts))
-        for name, low in (("trials", 1), ("prune_epochs", 1), ("heartbeat_seconds", 1), ("max_retries", 0)):
-            if not getattr(self, name) >= low:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}", allowed=f"{low} or more")
-        if not 2 <= self.start_bits <= 8:
-            raise ConfigError(f"start_bits is {self.start_bits!r}", allowed="2 to 8")
-        if not 0 <= self.prune_weight_decay <= 1:
-            raise ConfigError(f"prune_weight_decay is {self.prune_weight_decay!r}", allowed="0 to 1")
+        check_settings(
+            self,
+            trials=Bounds(1),
+            prune_epochs=Bounds(1),
+            heartbeat_seconds=Bounds(1),
+            max_retries=Bounds(0),
+            start_bits=Bounds(MIN_BITS, MAX_BITS),
+            prune_weight_decay=Bounds(0, 1),
+        )
         self.training("", self.epochs)
 
     def training(self, network: str, epochs: int) -> TrainConfig:

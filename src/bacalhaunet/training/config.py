@@ -1,7 +1,4 @@
-"""Settings of a training run. One YAML file holds them all; dotted overrides change one at a time.
-
-Settings as plain values: what YAML can hold.
-"""
+"""Settings of a training run. One YAML file holds them all; dotted overrides change one at a time."""
 
 from __future__ import annotations
 
@@ -9,12 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bacalhaunet.errors import ConfigError
-
-
-def _require(condition: bool, name: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise ConfigError(f"{name} is {value!r}", allowed=allowed, action=f"pass --{name} or change it in the YAML")
+from bacalhaunet.models.fields import MAX_BITS, MIN_BITS, Bounds, check_settings
 
 
 @dataclass(frozen=True)
@@ -38,9 +30,8 @@ class BitsConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("weight", "activation", "input", "sum"):
-            value = getattr(self, name)
-            _require(value is None or 2 <= value <= 8, f"bits.{name}", value, "2 to 8, or null for float32")
+        bits = Bounds(MIN_BITS, MAX_BITS, null="float32")
+        check_settings(self, "bits", weight=bits, activation=bits, input=bits, sum=bits)
 
 
 @dataclass(frozen=True)
@@ -69,16 +60,15 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _require(0 < self.learning_rate <= 10, "optimizer.learning_rate", self.learning_rate, "above 0, at most 10")
-        _require(
-            0 < self.matrix_learning_rate <= 10,
-            "optimizer.matrix_learning_rate",
-            self.matrix_learning_rate,
-            "above 0, at most 10",
+        check_settings(
+            self,
+            "optimizer",
+            learning_rate=Bounds(0, 10, above=True),
+            matrix_learning_rate=Bounds(0, 10, above=True),
+            weight_decay=Bounds(0, 1),
+            period_epochs=Bounds(1),
+            gradient_norm=Bounds(0),
         )
-        _require(0 <= self.weight_decay <= 1, "optimizer.weight_decay", self.weight_decay, "0 to 1")
-        _require(self.period_epochs >= 1, "optimizer.period_epochs", self.period_epochs, "1 or more")
-        _require(self.gradient_norm >= 0, "optimizer.gradient_norm", self.gradient_norm, "0 or more")
 
 
 Profile = Literal["twin", "field"]
@@ -116,10 +106,14 @@ class DataConfig:
         if str(self.file) in get_args(Profile):
             object.__setattr__(self, "profile", str(self.file))
             object.__setattr__(self, "file", None)
-        for name in ("frame_length", "frames_per_epoch", "validation_frames_per_cell"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, f"data.{name}", value, "1 or more, or null")
-        _require(-20 <= self.snr_min_db <= 30, "data.snr_min_db", self.snr_min_db, "-20 to 30 dB")
+        check_settings(
+            self,
+            "data",
+            frame_length=Bounds(1, null="1024"),
+            frames_per_epoch=Bounds(1, null="all"),
+            validation_frames_per_cell=Bounds(1, null="all"),
+            snr_min_db=Bounds(-20, 30),
+        )
 
 
 @dataclass(frozen=True)
@@ -138,8 +132,7 @@ class DistillationConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _require(0 <= self.weight <= 1, "distillation.weight", self.weight, "0 to 1")
-        _require(0 < self.temperature <= 100, "distillation.temperature", self.temperature, "above 0, at most 100")
+        check_settings(self, "distillation", weight=Bounds(0, 1), temperature=Bounds(0, 100, above=True))
 
 
 @dataclass(frozen=True)
@@ -174,10 +167,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("epochs", "batch_size", "checkpoint_every_steps"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _require(self.threads >= 0, "threads", self.threads, "0 or more")
-        _require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+        check_settings(
+            self,
+            epochs=Bounds(1),
+            batch_size=Bounds(1),
+            checkpoint_every_steps=Bounds(1),
+            threads=Bounds(0),
+            seed=Bounds(0, 2**31 - 1),
+        )
 
     def with_weight_decay(self, weight_decay: float) -> TrainConfig:
         """Return this run with another L2 penalty."""

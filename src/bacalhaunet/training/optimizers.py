@@ -1,9 +1,4 @@
-"""What takes a step along the gradient: Adam, or Muon for the layers' weights with Adam for everything else.
-
-Orthogonal factors of many small matrices at once.
-
-Learning-rate schedules, each a factor on the peak learning rate as a function of the step.
-"""
+"""What takes a step along the gradient, Adam or Muon with Adam, and how its learning rates go over a run."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam, Optimizer, lr_scheduler
 
 from bacalhaunet.training.config import OptimizerConfig
 
@@ -94,7 +89,8 @@ class MuonAndAdam(Optimizer):
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the step's size is that of
     Liu et al., "Muon is scalable for LLM training", 2025, section 2.2. ``torch.optim.Muon`` with ``match_rms_adamw``
-    takes the same step to the precision of its bfloat16; it goes through the matrices one by one.
+    takes the same step to the precision of its bfloat16, but parameters of two dimensions only, one by one: for the
+    matrices of BacalhauNet it needs 1.6 times as long on a CPU.
     """
 
     def __init__(
@@ -133,8 +129,8 @@ class MuonAndAdam(Optimizer):
                 self.state[weight]["momentum"] = torch.zeros_like(weight)
         momenta: list[Tensor] = [self.state[weight]["momentum"] for weight in moved]
         # One call for all weights: on a GPU each costs as much as the arithmetic.
-        given = [weight.grad for weight in moved if weight.grad is not None]
-        gradients = torch._foreach_add(given, moved, alpha=self._weight_decay)
+        slopes = [weight.grad for weight in moved if weight.grad is not None]
+        gradients = torch._foreach_add(slopes, moved, alpha=self._weight_decay)
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         torch._foreach_lerp_(gradients, momenta, MOMENTUM)
         factors = orthogonal_factors([gradient.flatten(1) for gradient in gradients])
@@ -156,42 +152,21 @@ class MuonAndAdam(Optimizer):
         super().load_state_dict(state)
 
 
-def _adam(network: nn.Module, config: OptimizerConfig) -> Optimizer:
-    return Adam(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _muon(network: nn.Module, config: OptimizerConfig) -> Optimizer:
-    return MuonAndAdam(network, config.learning_rate, config.matrix_learning_rate, config.weight_decay)
-
-
-OPTIMIZERS: dict[str, Callable[[nn.Module, OptimizerConfig], Optimizer]] = {"adam": _adam, "muon": _muon}
-"""What ``optimizer.kind`` may name."""
-
-
 def configured_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
     """Return the optimizer that ``config`` describes, for all parameters of ``network``."""
-    return OPTIMIZERS[config.kind](network, config)
+    if config.kind == "muon":
+        return MuonAndAdam(network, config.learning_rate, config.matrix_learning_rate, config.weight_decay)
+    return Adam(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
 
-
-Factor = Callable[[int], float]
 
 WARM_UP_SHARE = 0.05
 """Share of all steps over which ``one-cycle`` rises."""
 
 
-def warm_restarts(period_steps: int) -> Factor:
-    """Factor ``(1 + cos(pi (s mod T) / T)) / 2`` at step s: cosine annealing that restarts every T steps.
-
-    Args:
-        period_steps: T, steps of a period, 1 or more.
-
-    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, equation 5.
-    """
-    return lambda step: 0.5 * (1 + math.cos(math.pi * (step % period_steps) / period_steps))
-
-
-def one_cycle(total_steps: int) -> Factor:
+def one_cycle(total_steps: int) -> Callable[[int], float]:
     """Factor ``(s + 1) / w`` up to step w, then one cosine down to 0 at the last step.
+
+    torch's ``OneCycleLR`` rises and falls by the same curve; this one rises in a line.
 
     Args:
         total_steps: Steps of the run; w is 5 % of them.
@@ -207,10 +182,13 @@ def one_cycle(total_steps: int) -> Factor:
     return factor
 
 
-def schedule_factor(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> Factor:
-    """Return the factor that ``config`` names, for a run of ``epochs`` times ``steps_per_epoch`` steps."""
-    kinds: dict[str, Callable[[], Factor]] = {
-        "warm-restarts": lambda: warm_restarts(config.period_epochs * steps_per_epoch),
-        "one-cycle": lambda: one_cycle(epochs * steps_per_epoch),
-    }
-    return kinds[config.schedule]()
+def configured_schedule(
+    optimizer: Optimizer, config: OptimizerConfig, steps_per_epoch: int, epochs: int
+) -> lr_scheduler.LRScheduler:
+    """Return the schedule that ``config`` names, stepped once a step, of a run of ``epochs * steps_per_epoch`` steps.
+
+    Source of ``warm-restarts``: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
+    """
+    if config.schedule == "warm-restarts":
+        return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, config.period_epochs * steps_per_epoch)
+    return lr_scheduler.LambdaLR(optimizer, one_cycle(epochs * steps_per_epoch))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from bacalhaunet.data.batches import Batch
 from bacalhaunet.training.config import OptimizerConfig
-from bacalhaunet.training.optimizers import configured_optimizer, schedule_factor
+from bacalhaunet.training.optimizers import configured_optimizer, configured_schedule
 
 Loss = Callable[[Tensor, Batch], Tensor]
 """A scalar loss from the logits (batch, classes) and the batch they belong to."""
@@ -48,7 +47,7 @@ class ClassificationTask(LightningModule):
         super().__init__()
         self.network = network
         self.settings = optimizer
-        self.factor = schedule_factor(optimizer, steps_per_epoch, epochs)
+        self.steps_per_epoch, self.epochs = steps_per_epoch, epochs
         self.loss = loss
         self.accuracy = MulticlassAccuracy(classes, average="micro")
 
@@ -74,5 +73,5 @@ class ClassificationTask(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """The configured optimizer, with its learning rates scheduled step by step."""
         optimizer = configured_optimizer(self.network, self.settings)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
+        scheduler = configured_schedule(optimizer, self.settings, self.steps_per_epoch, self.epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.classify.front_end.channel import Channel
-from bacalhaunet.classify.front_end.signals import change_point
+from bacalhaunet.classify.front_end.measurement import change_point
 from bacalhaunet.data.recordings.recording import recording_of
 
 pytest.importorskip("scipy", reason="needs scipy")

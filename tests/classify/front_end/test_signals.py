@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.signals import channel_of, find_signals
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, channel_of, find_signals
 from bacalhaunet.data.recordings.recording import Capture, Recording, recording_of
 from bacalhaunet.data.recordings.stores import InMemory
 from bacalhaunet.errors import ConfigError

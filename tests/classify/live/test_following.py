@@ -13,9 +13,9 @@ from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.analysis import constellation
-from bacalhaunet.classify.live.blocks import WAITING, Block, Mailbox
-from bacalhaunet.classify.live.track import ESTIMATE_S
-from bacalhaunet.classify.live.tracks import HISTORY_S, Tracks
+from bacalhaunet.classify.live.queues import WAITING, Block, Mailbox
+from bacalhaunet.classify.live.tracks import ESTIMATE_S, HISTORY_S, Tracks
+from bacalhaunet.radio.class_set import ClassSet
 from tests.classify.front_end.captures import linear_signal
 
 LABELS = ("BPSK", "QPSK", "FM")
@@ -31,7 +31,7 @@ def region(center, width=0.1, start=0, stop=1000):
 
 
 def stream_pool(calibration):
-    return Pool(LABELS, calibration, memory_s=STREAM_MEMORY_S)
+    return Pool(ClassSet(LABELS), calibration, memory_s=STREAM_MEMORY_S)
 
 
 def frames(label, count=8, sure=0.9):
@@ -84,7 +84,7 @@ def test_a_block_wakes_who_waits():
 def test_frames_of_one_moment_are_pooled_as_those_of_a_recording(correlation):
     calibration = Calibration(1.0, correlation)
     some = np.random.default_rng(1).dirichlet(np.ones(3), 20).astype(np.float32)
-    pool, reference = stream_pool(calibration), Pool(LABELS, calibration)
+    pool, reference = stream_pool(calibration), Pool(ClassSet(LABELS), calibration)
     pool.add(some, time=5.0)
     reference.add(some, np.zeros(20, bool))
     expected = reference.answer()
@@ -115,7 +115,7 @@ def test_a_changed_modulation_is_told_after_a_few_frames_and_a_slip_is_not():
 
 
 def test_a_signal_keeps_its_number_while_it_is_there():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     assert tracks.seen([region(0.1)], 0.9, 1.0)  # new
     tracks.estimated([Signal(0, 1000, 0.1, 0.1, 0.07)], block(0, places=[region(0.1)]), 0, 1000)
     for late in (1.1, 1.2, 1.3):
@@ -128,7 +128,7 @@ def test_a_signal_keeps_its_number_while_it_is_there():
 
 
 def test_ended_signals_with_a_label_are_remembered_for_a_minute():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     place, signal = region(0.1), Signal(0, 1000, 0.1, 0.1, 0.07)
     for center in (0.1, -0.3):
         tracks.seen([region(center)], 0.9, 1.0)
@@ -141,7 +141,7 @@ def test_ended_signals_with_a_label_are_remembered_for_a_minute():
 
 
 def test_known_signals_are_cut_out_as_they_were_found_last_and_looked_at_again_when_old():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     place = region(0.1)
     assert tracks.seen([place], 0.9, 1.0)
     assert tracks.wanting(block(0, places=[place])) == [place]
@@ -157,7 +157,7 @@ def test_known_signals_are_cut_out_as_they_were_found_last_and_looked_at_again_w
 
 
 def test_one_estimate_that_strays_changes_nothing():
-    tracks, place = Tracks(LABELS), region(0.1)
+    tracks, place = Tracks(ClassSet(LABELS)), region(0.1)
     tracks.seen([place], 0.9, 1.0)
     for rate in (0.07, 0.07, None, 0.05, 0.0701):
         tracks.estimated([Signal(0, 1000, 0.1, 0.1, rate)], block(0, places=[place]), 0, 1000)
@@ -165,7 +165,7 @@ def test_one_estimate_that_strays_changes_nothing():
 
 
 def test_labels_over_time_are_kept_as_runs():
-    tracks, place, signal = Tracks(LABELS), region(0.1), Signal(0, 1000, 0.1, 0.1, 0.07)
+    tracks, place, signal = Tracks(ClassSet(LABELS)), region(0.1), Signal(0, 1000, 0.1, 0.1, 0.07)
     tracks.seen([place], 0.9, 1.0)
     tracks.estimated([signal], block(0, places=[place]), 0, 1000)
     for number, label in enumerate(["BPSK"] * 4 + ["FM"] * 4):
@@ -192,7 +192,7 @@ def test_a_constellation_shows_its_points_whatever_the_phase(name, points):
 
 
 def test_a_signal_in_the_band_of_one_that_ended_is_another():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     narrow, wide = region(0.1, 0.05, stop=600), region(0.12, 0.2, start=700)
     assert tracks.seen([wide, narrow], 0.9, 1.0, offset=0, length=1000)
     assert [track.number for track in tracks.active] == [1, 2]
@@ -205,7 +205,7 @@ def test_a_signal_in_the_band_of_one_that_ended_is_another():
 
 
 def test_bursts_in_one_band_are_one_signal_and_what_a_wide_region_covers_goes_on():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     tracks.seen([region(0.1, stop=300), region(0.1, start=600, stop=800)], 0.9, 1.0, length=1000)
     assert [track.number for track in tracks.active] == [1]
     tracks.seen([region(0.1)], 1.0, 1.1, offset=1000, length=1000)
@@ -215,7 +215,7 @@ def test_bursts_in_one_band_are_one_signal_and_what_a_wide_region_covers_goes_on
 
 
 def test_estimates_and_answers_go_to_the_signal_of_their_time():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     first, second = region(0.1, 0.05, stop=400), region(0.1, 0.2, start=600)  # one centre, one after the other
     tracks.seen([first, second], 0.9, 1.0, length=1000)
     whole = block(0, places=[first, second])
@@ -227,7 +227,7 @@ def test_estimates_and_answers_go_to_the_signal_of_their_time():
 
 
 def test_a_signal_that_ended_says_when_until_it_comes_again():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     tracks.seen([region(0.1, stop=600), region(-0.2)], 1.0, 2.0, length=1000)
     ended, going = tracks.active
     assert (ended.ended, ended.until, ended.heard) == (600, pytest.approx(1.6), pytest.approx(1.6))
@@ -239,7 +239,7 @@ def test_a_signal_that_ended_says_when_until_it_comes_again():
 
 
 def test_a_signal_stays_as_long_as_a_block_that_shows_it_waits():
-    tracks, mailbox, place = Tracks(LABELS), Mailbox(), region(0.1, stop=600)
+    tracks, mailbox, place = Tracks(ClassSet(LABELS)), Mailbox(), region(0.1, stop=600)
     tracks.seen([place], 0.9, 1.0, length=1000)
     mailbox.put(block(0, places=[place], late=1.0))
     shown = mailbox.get(0)
@@ -253,7 +253,7 @@ def test_a_signal_stays_as_long_as_a_block_that_shows_it_waits():
 
 
 def test_a_look_counts_only_for_what_it_shows():
-    tracks, near, far = Tracks(LABELS), region(0.1, stop=300), region(0.15, 0.2, start=380)
+    tracks, near, far = Tracks(ClassSet(LABELS)), region(0.1, stop=300), region(0.15, 0.2, start=380)
     tracks.seen([near, far], 0.9, 1.0, length=1000)
     one = block(0, places=[near, far])
     tracks.estimated([Signal(0, 300, 0.1, 0.1, 0.07), Signal(380, 400, 0.15, 0.2)], one, 0, 400)
@@ -262,7 +262,7 @@ def test_a_look_counts_only_for_what_it_shows():
 
 
 def test_a_signal_that_only_begins_is_looked_at_again_in_the_next_block():
-    tracks, begin = Tracks(LABELS), region(0.1, start=900)
+    tracks, begin = Tracks(ClassSet(LABELS)), region(0.1, start=900)
     tracks.seen([begin], 0.9, 1.0, length=1000)
     first, second = block(0, places=[begin]), block(1000, places=[region(0.1)], late=1.1)
     tracks.estimated([Signal(400, 500, 0.1, 0.1)], first, 500, 1000)
@@ -274,7 +274,7 @@ def test_a_signal_that_only_begins_is_looked_at_again_in_the_next_block():
 
 
 def test_signals_of_another_source_have_ended():
-    tracks = Tracks(LABELS)
+    tracks = Tracks(ClassSet(LABELS))
     tracks.seen([region(0.1)], 0.9, 1.0, length=1000)
     tracks.clear()
     assert [track.until for track in tracks.ended] == [1.0]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhaunet.classify.live.ring import Counter, Intake, SampleRing
+from bacalhaunet.classify.live.queues import Counter, Intake, SampleRing
 from tests.classify.live.streams import header, noise
 
 

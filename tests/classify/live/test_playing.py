@@ -7,17 +7,17 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs scipy")
 
+from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.front_end.regions import Region
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.signals import Signal
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, Signal
 from bacalhaunet.classify.live.analysis import Analyser
-from bacalhaunet.classify.live.blocks import Block, Mailbox
-from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.live.queues import Block, Counter, Mailbox, SampleRing
 from bacalhaunet.classify.live.search import Search
 from bacalhaunet.classify.live.session import Session
 from bacalhaunet.classify.live.sources import FileAddress
 from bacalhaunet.classify.live.status import Reports
 from bacalhaunet.classify.live.tracks import Tracks
+from bacalhaunet.radio.class_set import ClassSet
 from tests.classify.live.browser import until
 from tests.classify.live.streams import NoiseEngine, placed
 
@@ -41,9 +41,9 @@ class Played:
     """A stream searched and classified without a clock; ``cuts`` are the stretches that were classified."""
 
     def __init__(self, samples, *, lag=0, late=False):
-        self.tracks, self.cuts, self._mailbox = Tracks(NoiseEngine.labels), [], Mailbox()
+        self.tracks, self.cuts, self._mailbox = Tracks(ClassSet(NoiseEngine.labels)), [], Mailbox()
         self._late = late
-        self._analyser = Analyser(NoiseEngine(), self.tracks, FrontEndSettings(), hurried=self._hurried)
+        self._analyser = Analyser(Classifier(NoiseEngine()), self.tracks, FrontEndSettings(), hurried=self._hurried)
         there = self._analyser._there
 
         def noted(channel, sighting, block):
@@ -115,11 +115,11 @@ def test_a_signal_in_a_region_with_another_is_cut_where_it_is():
     beside = [("QPSK", 0, BLOCK, 0.0, 8), ("8PSK", 0, 120_000, 0.25, 8)]
     region = Region(0, BLOCK, -0.09, 0.34, 2 * 0.02**2, 4096)  # one for both
     block = Block(0, placed(BLOCK, beside), [region], (0.0, 0.3))
-    tracks, engine = Tracks(NoiseEngine.labels), NoiseEngine()
+    tracks, engine = Tracks(ClassSet(NoiseEngine.labels)), NoiseEngine()
     tracks.seen(block.regions, *block.arrived, length=BLOCK)
     found = [Signal(0, BLOCK, center, 0.17, 0.125, 20.0, room=0.3) for center in (0.0, 0.25)]
     tracks.estimated(found, block, 0, BLOCK)
-    Analyser(engine, tracks, FrontEndSettings()).analyse(block)
+    Analyser(Classifier(engine), tracks, FrontEndSettings()).analyse(block)
     assert [round(track.pool.heard) for track in tracks.active] == [BLOCK // 1024, 120_000 // 1024 + 1]
     assert [track.pool.answer().label for track in tracks.active] == ["signal", "signal"]
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.live.queues import Counter, SampleRing
 from tests.classify.live.streams import noise
 
 
@@ -64,7 +64,7 @@ def test_times_of_arrival_follow_positions(ring):
 def test_another_process_writes_to_it():
     ring = SampleRing.create(1000)
     program = (
-        "import sys, numpy as np; from bacalhaunet.classify.live.ring import SampleRing;"
+        "import sys, numpy as np; from bacalhaunet.classify.live.queues import SampleRing;"
         "SampleRing(int(sys.argv[1])).append(np.arange(10, dtype=np.complex64).view(np.uint8))"
     )
     subprocess.run([sys.executable, "-c", program, str(ring.descriptor)], pass_fds=(ring.descriptor,), check=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bacalhaunet.classify.live import sources as addresses
-from bacalhaunet.classify.live.ring import Counter, Intake, SampleRing
+from bacalhaunet.classify.live.queues import Counter, Intake, SampleRing
 from bacalhaunet.classify.live.sources import receive
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from bacalhaunet.errors import ConfigError, MissingExtraError, RecordingError

@@ -1,7 +1,9 @@
 """A new target is one folder and one line; every target is found by name, listed and written the same way."""
 
 import json
+import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -47,6 +49,24 @@ def test_a_folder_and_a_line_make_a_target(folder, monkeypatch, tmp_path, capsys
     assert document["labels"] == list(program.labels)
     assert [layer["writes"] for layer in document["layers"]] == [layer.output for layer in program.layers]
     assert (tmp_path / "out" / "raw" / "bytes.bin").read_bytes() == bytes(2)
+
+
+def test_the_emitter_of_the_page_is_a_folder_and_a_line(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "compile.md").read_text()
+    section = page[page.index("## Another target") :]
+    module = re.search(r"```python\n(.*?)```", section, re.S)[1]
+    row = re.search(r'```text\n    "json": Target\("(.*?)", "(.*?)"\),\n```', section)
+    package = tmp_path / "emitter_of_the_page"
+    package.mkdir()
+    (package / "__init__.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert row[1] == "bacalhaunet.deploy.emitters.json"
+    monkeypatch.setitem(emitters.TARGETS, "json", Target("emitter_of_the_page", row[2]))
+    program = lower_model(random_network(5))
+    write_program(program, tmp_path / "out", "json", name="net")
+    document = json.loads((tmp_path / "out" / "net.json").read_text())
+    assert document["labels"] == list(program.labels)
+    assert [layer["writes"] for layer in document["layers"]] == [layer.output for layer in program.layers]
 
 
 def test_another_package_adds_a_target_by_an_entry_point_and_cannot_replace_one(folder, monkeypatch):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end.settings import scipy_module
+from bacalhaunet.classify.front_end import scipy_module
 from bacalhaunet.data.recordings.recording import Recording
 
 _LARGEST_DENOMINATOR = 256

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end.settings import scipy_module
+from bacalhaunet.classify.front_end import scipy_module
 from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of
 from bacalhaunet.classify.front_end.symbol_rate import fine_carrier, symbols
 from bacalhaunet.data.recordings.recording import Recording

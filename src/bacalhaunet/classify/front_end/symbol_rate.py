@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end.settings import scipy_module
+from bacalhaunet.classify.front_end import scipy_module
 
 LOWEST, HIGHEST = 0.35, 1.0
 """Symbol rates that are looked for, in widths of the occupied band."""

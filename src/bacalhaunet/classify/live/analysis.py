@@ -1,18 +1,14 @@
-r"""The classification of blocks, one after the other.
+r"""The blocks of a stream, classified one after the other.
 
-What the symbols of a signal look like: taken at the timing of the squared envelope, and turned to stand still.
-
-Unlike ``signal_points`` it passes no matched filter and follows no rest of a carrier: it is drawn many times a second.
-
-When a signal is there within the samples of its channel, to a few symbols.
+A signal is named by those samples of its channel that it fills, which are known to a few symbols:
 
 .. math:: (\hat a, \hat b) = \arg\max_{a \le b} \sum_{a \le k < b} \min(g_k, -\bar g), \qquad
           g_k = \log\frac{N}{S} + p_k \left( \frac 1 N - \frac 1 S \right), \qquad \bar g = g(p = N)
 
 p_k is the mean power of a symbol, N the noise's in the channel, S the signal's and the noise's together: the most
-likely stretch of power S in noise N, as the two edges of ``front_end.burst_edges`` at once. A symbol says at most as
-much for the signal as noise says against it, so that a short click does not bridge a long silence. The largest sum is
-that of running sums (Bentley, Communications of the ACM 27 (1984) 865).
+likely stretch of power S in noise N, as the two edges of ``front_end.measurement.burst_edges`` at once. A symbol says
+at most as much for the signal as noise says against it, so that a short click does not bridge a long silence. The
+largest sum is that of running sums (Bentley, Communications of the ACM 27 (1984) 865).
 """
 
 from __future__ import annotations
@@ -25,15 +21,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.calibration import Calibration
-from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.constellation import scaled, turned
 from bacalhaunet.classify.front_end.regions import Region
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
-from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of, find_signals
+from bacalhaunet.classify.front_end.signals import (
+    SAMPLES_PER_SYMBOL,
+    FrontEndSettings,
+    Signal,
+    channel_of,
+    find_signals,
+)
 from bacalhaunet.classify.front_end.symbol_rate import symbols
-from bacalhaunet.classify.live.blocks import Block
+from bacalhaunet.classify.live.queues import Block
 from bacalhaunet.classify.live.tracks import Sighting, Tracks
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
@@ -48,6 +48,9 @@ def constellation(
     samples: NDArray[np.complex64], samples_per_symbol: float | None, center_from: str = "spectrum"
 ) -> NDArray[np.complex64]:
     """Return up to 384 symbols from the middle of a signal, or samples where it has no symbol rate.
+
+    They are taken at the timing of the squared envelope and turned to stand still. Unlike those of ``signal_points``
+    they pass no matched filter, and no rest of a carrier is followed: they are drawn many times a second.
 
     Args:
         samples: complex64 (N,), the signal alone about zero frequency.
@@ -125,10 +128,9 @@ class Analyser:
     is there.
 
     Args:
-        engine: The network.
+        classifier: The network.
         tracks: Where the answers go.
         settings: What of the front end is set by hand.
-        calibration: What turns logits into probabilities.
         give_way: Called before each piece of work; it may wait while others need the processor more.
         hurried: Says whether other blocks wait.
 
@@ -138,16 +140,15 @@ class Analyser:
 
     def __init__(
         self,
-        engine: Engine,
+        classifier: Classifier,
         tracks: Tracks,
         settings: FrontEndSettings,
-        calibration: Calibration | None = None,
         give_way: Callable[[], None] = lambda: None,
         hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self.classified = 0
-        self.engine, self.tracks, self._settings = engine, tracks, settings
-        self._calibration, self._give_way, self._hurried = calibration or Calibration(), give_way, hurried
+        self.classifier, self.tracks, self._settings = classifier, tracks, settings
+        self._give_way, self._hurried = give_way, hurried
 
     def warm_up(self, length: int) -> None:
         """Work on noise once, so that what is imported and built late is there before samples come."""
@@ -156,7 +157,7 @@ class Analyser:
         find_signals(recording, self._settings)
         signal = Signal(0, length, 0.1, 0.2, 0.125, room=2.0)
         channel_of(recording, signal).read(0, 1)
-        self.engine.logits(np.zeros((1, 2, self.engine.frame_length), np.float32))
+        self.classifier.logits(np.zeros((1, 2, self.classifier.frame_length), np.float32))
 
     def analyse(self, block: Block) -> None:
         """Classify the signals of a block."""
@@ -184,17 +185,17 @@ class Analyser:
         signal = sighting.signal
         if block.late:  # a part of each block, sooner, rather than all of few
             rate = float(channel_of(recording, signal).ratio)
-            most = round(_FRAMES_IN_A_HURRY * self.engine.frame_length / rate)
+            most = round(_FRAMES_IN_A_HURRY * self.classifier.frame_length / rate)
             signal = replace(signal, stop=min(signal.stop, signal.start + most))
         channel = channel_of(recording, signal)
-        if channel.count < self.engine.frame_length:  # a frame that repeats itself would be a guess
+        if channel.count < self.classifier.frame_length:  # a frame that repeats itself would be a guess
             return
         samples = self._there(channel, sighting, block)
-        if len(samples) < self.engine.frame_length:
+        if len(samples) < self.classifier.frame_length:
             return
-        cutter = FrameCutter(Recording(_STREAM, InMemory(samples)), Framing(self.engine.frame_length))
+        cutter = FrameCutter(Recording(_STREAM, InMemory(samples)), Framing(self.classifier.frame_length))
         frames, _, silent = cutter.batch(0, len(cutter))
-        probabilities = self._calibration.probabilities(self.engine.logits(frames[~silent]))
+        probabilities = self.classifier.predict_proba(frames[~silent])
         points = _points(channel, samples, signal)
         self.tracks.answered(sighting.track, probabilities, points, block, time.monotonic())
         self.classified += round(len(samples) / float(channel.ratio))

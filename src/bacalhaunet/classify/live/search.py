@@ -6,7 +6,7 @@ Spectra of a block of a stream, fast enough for all of it.
           e^{-2 \pi j f n / N} \right|^2
 
 Bartlett's method (Nature 161 (1948) 686) with Blackman's window: the segments do not overlap as in
-``front_end.spectrogram``, which halves the work at the price of some spread.
+``front_end.regions``, which halves the work at the price of some spread.
 
 Rows of the waterfall: the power over frequency of all samples, about 12 times a second.
 """
@@ -21,11 +21,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end.regions import regions
-from bacalhaunet.classify.front_end.settings import scipy_module
-from bacalhaunet.classify.front_end.spectrogram import BINS, Spectrogram
-from bacalhaunet.classify.live.blocks import Block, Mailbox
-from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.front_end import scipy_module
+from bacalhaunet.classify.front_end.regions import BINS, Spectrogram, regions
+from bacalhaunet.classify.live.queues import Block, Counter, Mailbox, SampleRing
 from bacalhaunet.classify.live.tracks import Tracks
 
 WATERFALL_BINS = 1024

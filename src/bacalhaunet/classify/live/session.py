@@ -16,15 +16,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from bacalhaunet.classify.calibration import read_calibration
+from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.classify.front_end.settings import FrontEndSettings
+from bacalhaunet.classify.front_end.signals import FrontEndSettings
 from bacalhaunet.classify.live.analysis import Analyser
-from bacalhaunet.classify.live.blocks import Mailbox
-from bacalhaunet.classify.live.receiver import Receiver
-from bacalhaunet.classify.live.ring import Counter, SampleRing
+from bacalhaunet.classify.live.queues import Counter, Mailbox, SampleRing
 from bacalhaunet.classify.live.search import Row, Search, block_length
-from bacalhaunet.classify.live.sources import Address
+from bacalhaunet.classify.live.sources import Address, Receiver
 from bacalhaunet.classify.live.status import SHARES_S, Events, Status, Totals
 from bacalhaunet.classify.live.tracks import Tracks
 
@@ -73,16 +71,15 @@ class Session:
         draw: Callable[[Row], None] = lambda row: None,
     ) -> None:
         self.rate = rate
-        calibration = read_calibration(engine.target)
+        classifier = Classifier(engine)
         self.ring = SampleRing.create(capacity or ring_capacity(rate, QUEUE_S))
-        self.tracks, self.mailbox = Tracks(engine.labels, calibration), Mailbox()
+        self.tracks, self.mailbox = Tracks(classifier.classes, classifier.calibration), Mailbox()
         self.events = Events(rate)
         self.search = Search(self.ring, rate, self.tracks, self.mailbox, draw)
         self.analyser = Analyser(
-            engine,
+            classifier,
             self.tracks,
             settings or FrontEndSettings(),
-            calibration,
             self._let_search_catch_up,
             lambda: self.mailbox.waiting,
         )

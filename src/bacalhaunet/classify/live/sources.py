@@ -1,22 +1,29 @@
-"""The loops that take samples from a source as fast as they come.
+"""Where samples come from, and the process of its own that moves them from there to the ring as fast as they come.
 
-Where samples come from: ``zmq://HOST:PORT``, ``soapy://driver=...``, or a recording played at its rate.
-
-Packages of the ``live`` extra, imported when a source needs them.
+Sources are ``zmq://HOST:PORT``, ``soapy://driver=...``, or a recording played at its rate. In the process that
+analyses, Python's lock would make the receiver wait for the analysis.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from bacalhaunet.classify.live.ring import Counter, Intake
-from bacalhaunet.errors import ConfigError, MissingExtraError, RecordingError, how_to_install
+from bacalhaunet import errors
+from bacalhaunet.classify.live.queues import Counter, Intake, SampleRing
+from bacalhaunet.errors import BacalhauNetError, ConfigError, MissingExtraError, RecordingError, import_extra
 
 _ALLOWED = "zmq://HOST:PORT, soapy://driver=NAME or the path of a recording"
 
@@ -115,10 +122,7 @@ def zmq_module() -> Any:
     Raises:
         MissingExtraError: If pyzmq is not installed.
     """
-    try:
-        return importlib.import_module("zmq")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("listening to ZMQ needs the package pyzmq", action=how_to_install("live")) from error
+    return import_extra("zmq", "live", "listening to ZMQ", "pyzmq")
 
 
 def soapy_module() -> Any:
@@ -284,3 +288,100 @@ def play_file(address: FileAddress, intake: Intake, stopped: Stopped) -> None:
             if not address.loop:
                 return
             first = 0
+
+
+_PATIENCE_S = 5.0
+
+
+class Receiver:
+    """The receiving process, from the analysing one. Use it as a context manager.
+
+    Args:
+        address: The source.
+        ring: Where the samples go.
+    """
+
+    def __init__(self, address: Address, ring: SampleRing) -> None:
+        self.ring = ring
+        self._arguments = [str(ring.descriptor), json.dumps(to_json(address))]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Receiver:
+        """Start it."""
+        # One thread each: it moves samples, and its numerical libraries would only take cores from the analysis.
+        alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bacalhaunet.classify.live.sources", *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(self.ring.descriptor,),
+            env={**os.environ, **alone},
+            start_new_session=True,  # Ctrl-C is for the process that analyses, which then ends this one
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+    def check(self) -> bool:
+        """Return whether samples may still come.
+
+        Raises:
+            BacalhauNetError: If the source could not be opened or failed.
+        """
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        if process.poll() is None:
+            return True
+        said = process.stdout.read().decode() if not process.stdout.closed else ""
+        if said:
+            values = json.loads(said)
+            kind = getattr(errors, values.pop("kind"), BacalhauNetError)
+            raise kind(values.pop("problem"), **values)
+        if process.returncode:
+            raise BacalhauNetError(f"the receiving process ended with {process.returncode}")
+        return False
+
+
+def main(descriptor: int, address: Address) -> int:
+    """Receive until standard input is closed, or the source ends; an error goes to standard output as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ring = SampleRing(descriptor)
+    ended = threading.Event()
+
+    def wait_for_end() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        ended.set()
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    try:
+        receive(address, Intake(ring), ended.is_set)
+    except BacalhauNetError as error:
+        said = {name: getattr(error, name) for name in ("problem", "where", "allowed", "action")}
+        print(json.dumps({"kind": type(error).__name__, **said}), flush=True)
+        return 2
+    finally:
+        ring[Counter.CONNECTED] = 0
+        ring[Counter.ENDED] = 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(int(sys.argv[1]), from_json(json.loads(sys.argv[2])))
+    sys.stdout.flush()
+    os._exit(code)  # the thread that waits for standard input would keep the interpreter from ending cleanly

@@ -1,8 +1,6 @@
-"""How a session stands: what was counted, and what that means for the time since the last look.
+"""How a session stands: what was counted, what a user should hear of once, and its signals, as JSON objects.
 
-What a user should hear of once: the source came, went or came anew, samples were dropped, the rate is another.
-
-What a session says, as JSON objects: its signals, and how it stands. Frequencies are in Hz, times in UTC.
+Shares are those of the last seconds. Frequencies are in Hz, times in UTC.
 """
 
 from __future__ import annotations
@@ -14,9 +12,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from bacalhaunet.classify.live.track import Track
+import numpy as np
+
+from bacalhaunet.classify.answers import named_signal
+from bacalhaunet.classify.live.tracks import Track
+from bacalhaunet.data.recordings.recording import Capture, Recording
+from bacalhaunet.data.recordings.stores import InMemory
 
 SourceState = Literal["waiting", "receiving", "silent", "ended"]
 
@@ -197,6 +201,13 @@ def _share(part: int, whole: int) -> float:
     return min(1.0, part / whole) if whole > 0 else 0.0
 
 
+_DIGITS = {
+    **{"center": 3, "bandwidth": 3, "symbol_rate": 3, "snr_db": 2, "label": 0},
+    **{"confidence": 4, "group": 0, "group_confidence": 4, "frames": 0},
+}
+"""What is said of a signal, of the fields of ``NamedSignal``, and how many digits after the point."""
+
+
 class Reports:
     """Makes JSON objects.
 
@@ -208,6 +219,8 @@ class Reports:
 
     def __init__(self, rate: float, center: float, epoch: float) -> None:
         self.rate, self.center, self._epoch = rate, center, epoch
+        store = InMemory(np.empty(0, np.complex64))
+        self._stream = Recording(Path("stream"), store, rate, (Capture(0, center),))
 
     def time(self, moment: float) -> str:
         """Return a moment on ``time.monotonic``'s clock as ISO 8601 in UTC, to the millisecond."""
@@ -224,23 +237,15 @@ class Reports:
         return [self._signal(one) for one in sorted(answered, key=lambda one: one.low)]
 
     def _signal(self, track: Track) -> dict[str, Any]:
-        signal = track.signal
-        assert signal is not None
-        answer = track.pool.answer()
-        rate = signal.symbol_rate
+        assert track.signal is not None
+        frames = math.ceil(track.pool.heard)
+        signal = named_signal(track.signal, track.pool.answer(), frames, self._stream)
+        said = {name: _rounded(getattr(signal, name), digits) for name, digits in _DIGITS.items()}
         return {
             "type": "signal",
             "time": self.time(track.last),
             "signal": track.number,
-            "center": round(self.center + signal.center * self.rate, 3),
-            "bandwidth": round(signal.bandwidth * self.rate, 3),
-            "symbol_rate": None if rate is None else round(rate * self.rate, 3),
-            "snr_db": None if signal.snr_db is None else round(signal.snr_db, 2),
-            "label": answer.label,
-            "confidence": round(answer.confidence, 4),
-            "group": answer.group,
-            "group_confidence": round(answer.group_confidence, 4),
-            "frames": math.ceil(track.pool.heard),
+            **said,
             "since": self.time(track.first),
             "until": None if track.until is None else self.time(track.until),
             "sample": track.newest,
@@ -248,7 +253,7 @@ class Reports:
 
     def status(self, status: Status) -> dict[str, Any]:
         """Return the object of a status."""
-        values = {key: _rounded(value) for key, value in status.to_dict().items()}
+        values = {key: _rounded(value, 4) for key, value in status.to_dict().items()}
         return {"type": "status", "time": self.time(status.totals.time)} | values
 
     def event(self, moment: float, text: str) -> dict[str, Any]:
@@ -256,5 +261,5 @@ class Reports:
         return {"type": "event", "time": self.time(moment), "text": text}
 
 
-def _rounded(value: object) -> object:
-    return round(value, 4) if isinstance(value, float) else value
+def _rounded(value: object, digits: int) -> object:
+    return round(value, digits) if isinstance(value, float) else value

@@ -9,17 +9,16 @@ from bacalhaunet.classify.answers import Pool
 from bacalhaunet.classify.front_end.signals import Signal
 from bacalhaunet.classify.live.search import Row
 from bacalhaunet.classify.live.status import Events, Reports, Totals
-from bacalhaunet.classify.live.track import Run, Track
-from bacalhaunet.classify.live.tracks import Tracks
-from bacalhaunet.classify.live.web.feed import Access, Feed, Hub
-from bacalhaunet.classify.live.web.server import WebServer
+from bacalhaunet.classify.live.tracks import Run, Track, Tracks
+from bacalhaunet.classify.live.web.server import Access, Feed, Hub, WebServer
+from bacalhaunet.radio.class_set import ClassSet
 
 LABELS = ("BPSK", "QPSK", "FM")
 RATE, CENTER = 1e6, 100e6
 
 
 def track(number, label, center, now):
-    pool = Pool(LABELS, memory_s=3.0)
+    pool = Pool(ClassSet(LABELS), memory_s=3.0)
     row = np.full((8, 3), 0.05, np.float32)
     row[:, LABELS.index(label)] = 0.9
     pool.add(row, time=now)
@@ -38,7 +37,7 @@ class Made:
     """A session that goes on by one row with each step."""
 
     def __init__(self):
-        self.hub, self.tracks, self.count = Hub(), Tracks(LABELS), 0
+        self.hub, self.tracks, self.count = Hub(), Tracks(ClassSet(LABELS)), 0
         self.feed = Feed(self.hub, Reports(RATE, CENTER, 1.7e9), "zmq://made:1", "made.onnx")
         self.events, self.generator = Events(RATE), np.random.default_rng(1)
 

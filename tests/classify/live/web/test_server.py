@@ -11,8 +11,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs scipy")
 
-from bacalhaunet.classify.live.web.feed import CLIENTS, WAITING, Access, Client, Hub, is_loopback
-from bacalhaunet.classify.live.web.server import WebServer
+from bacalhaunet.classify.live.web.server import CLIENTS, WAITING, Access, Client, Hub, WebServer, is_loopback
 from bacalhaunet.errors import ConfigError
 from tests.classify.live.browser import until
 from tests.classify.live.web.pages import Made, served
