@@ -21,7 +21,7 @@ CLIP = (-2.0, 3.0)
 
 CANDIDATES: tuple[tuple[float, float], ...] = ((-1, 1), (-2, 2), CLIP, (-3, 3), (-4, 4), (-8, 8))
 
-BITS = 8
+INPUT_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Spread:
 
 def clipping_error(samples: NDArray[np.float32], clip: tuple[float, float]) -> float:
     """Return the root mean square of ``x - s round(clip(x) / s)``, with the step ``s = max |clip| / 128``."""
-    step = max(-clip[0], clip[1]) / 2 ** (BITS - 1)
-    levels = np.clip(np.round(np.clip(samples, *clip) / step), -(2 ** (BITS - 1)), 2 ** (BITS - 1) - 1)
+    step = max(-clip[0], clip[1]) / 2 ** (INPUT_BITS - 1)
+    levels = np.clip(np.round(np.clip(samples, *clip) / step), -(2 ** (INPUT_BITS - 1)), 2 ** (INPUT_BITS - 1) - 1)
     return float(np.sqrt(np.mean(np.square(samples - step * levels, dtype=np.float64))))
 
 

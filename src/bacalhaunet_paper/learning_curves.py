@@ -99,7 +99,3 @@ def main(arguments: list[str]) -> None:
     curves = [curve_of_run(label, Path(run)) for label, _, run in pairs]
     write_text(arguments[0], to_svg_file(learning_curves(curves), "curves"))
     print(arguments[0])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.benchmark import benchmark, one_core, to_dict
+from bacalhaunet.classify.benchmark import benchmark, one_core
 from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
 from bacalhaunet.classify.evaluation import evaluate, predict
 from bacalhaunet.cost.of import cost_of
@@ -128,7 +129,7 @@ def speeds(path: Path, seconds: float) -> list[dict[str, Any]]:
     """
     with one_core():
         opened = [_try_engine(path, name, threads=1) for name in ("native", "onnxruntime")]
-        return [to_dict(speed) for speed in benchmark([engine for engine in opened if engine], seconds=seconds)]
+        return [asdict(speed) for speed in benchmark([engine for engine in opened if engine], seconds=seconds)]
 
 
 def measured_in_words(measured: Mapping[str, Any]) -> str:

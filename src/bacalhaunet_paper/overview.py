@@ -106,7 +106,3 @@ def main(arguments: list[str]) -> None:
     run = Path(arguments[1]) if len(arguments) > 1 else None
     write_text(output, to_svg_file(overview(run), "overview"))
     print(output)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.pipeline import Classification
 from bacalhaunet.compression.config import REPORT_STEPS, PruneStep
-from bacalhaunet.compression.iterative import prune
+from bacalhaunet.compression.pruning import prune
 from bacalhaunet.data.generate import Generation, generate_file
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile

@@ -10,7 +10,7 @@ from bacalhaunet.classify.calibration import Calibration
 from bacalhaunet.classify.calibration_data import frame_logits, signal_logits
 from bacalhaunet.classify.calibration_fit import calibrate
 from bacalhaunet.classify.engines import Engine
-from bacalhaunet.data.dataset import Batch
+from bacalhaunet.data.dataset import Batch as FrameBatch
 from bacalhaunet.radio.modulations import SNRS_DB
 from bacalhaunet_paper.shipping_measurement import Split
 
@@ -40,8 +40,8 @@ def fitted(engine: Engine, split: Split, signals: int) -> Calibration:
     return replace(report.calibration, measured=measured)
 
 
-def _batches(split: Split) -> Iterator[Batch]:
+def _batches(split: Split) -> Iterator[FrameBatch]:
     for part in split.parts():
         for batch in split.batches(part):
             frames, labels, snrs = (tensor.cpu().numpy() for tensor in (batch.frames, batch.labels, batch.snrs_db))
-            yield Batch(frames, labels, snrs)
+            yield FrameBatch(frames, labels, snrs)

@@ -1,6 +1,7 @@
 """The parser of every command: spellings and errors."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -54,11 +55,11 @@ def test_values_are_left_as_they_are(parser):
     ("words", "lines"),
     [
         (["--part.kind", "oval"], ["error: --part.kind is 'oval'", "  allowed: round, square"]),
-        (["--batch_size", "x"], ["error: --batch_size is 'x'", "  allowed: a whole number"]),
-        (["--part.most_frames", "x"], ["error: --part.most_frames is 'x'", "  allowed: a whole number or null"]),
-        (["--batch-sise", "3"], ["error: '--batch-sise' is not known here", "did you mean --batch_size?"]),
-        (["--other_part", "3"], ["error: --other_part is '3'", "--other_part.help"]),
-        (["--other_part.most_frames", "x"], ["most_frames is 'x'"]),
+        (["--batch_size", "x"], ["error: --batch-size is 'x'", "  allowed: a whole number"]),
+        (["--part.most_frames", "x"], ["error: --part.most-frames is 'x'", "  allowed: a whole number or null"]),
+        (["--batch-sise", "3"], ["error: '--batch-sise' is not known here", "did you mean --batch-size?"]),
+        (["--other_part", "3"], ["error: --other-part is '3'", "--other_part.help"]),
+        (["--other_part.most_frames", "x"], ["most-frames is 'x'"]),
         (["--shares", "x"], ["error: --shares is 'x'", "  allowed: a list"]),
         (["--color", "rad"], ["error: 'rad' is not known here", "  allowed: red, blue", "did you mean red?"]),
         (["x"], ["error: count is 'x'", "  allowed: a whole number"]),
@@ -97,3 +98,25 @@ def test_a_mistyped_subcommand_gets_a_suggestion(capsys):
     assert "error: 'shwo' is not known here" in said
     assert "allowed: run, show" in said
     assert "did you mean show?" in said
+
+
+def test_help_is_short_and_spelled_with_dashes(parser, capsys):
+    parser.add_argument("-o", "--output", required=True)
+    with pytest.raises(SystemExit):
+        parsed(parser, "--help")
+    said = capsys.readouterr().out
+    assert said.splitlines()[0] == "usage: bacalhaunet test [OPTIONS] -o OUTPUT [count]"
+    assert "--part.most-frames MOST_FRAMES" in said
+    assert "_frames " not in said
+
+
+def test_the_help_of_a_subcommand_names_it_as_it_is_typed(capsys):
+    parser = CommandParser(prog="bacalhaunet test")
+    show = CommandParser()
+    parser.add_subcommands(required=True, dest="action").add_subcommand("show", show)
+    show.add_argument("file", type=Path)
+    with pytest.raises(SystemExit):
+        parsed(parser, "show", "--help")
+    said = capsys.readouterr().out
+    assert said.splitlines()[0] == "usage: bacalhaunet test show [OPTIONS] file"
+    assert "type: Path)" in said

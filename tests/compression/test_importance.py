@@ -13,8 +13,7 @@ from bacalhaunet.compression.importance import (
     rescale_weights,
     squared_gradients,
 )
-from bacalhaunet.compression.iterative import _Pruning, prune
-from bacalhaunet.compression.pruning import masks_above
+from bacalhaunet.compression.pruning import _Pruning, masks_above, prune
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.network import build_network
 from bacalhaunet.training.config import TrainConfig

@@ -114,7 +114,7 @@ def test_the_quantizers_of_torch_and_the_export_are_the_same_in_number_and_order
     frame = probe_frames(1024, 1)
     ours, theirs = torch_quantizers(network, frame), onnx_quantizers(trace(network, "qonnx"), frame)
     assert len(ours) == len(theirs) > 10
-    assert np.allclose([q.step for q in ours], [q.step for q in theirs])
+    assert np.allclose([q.scale for q in ours], [q.scale for q in theirs])
 
 
 @pytest.mark.parametrize("change", ["weight", "scale", "missing clip"])
@@ -141,12 +141,12 @@ def test_a_graph_that_computes_something_else_is_never_taken_for_a_tie(six_bits,
         check_parity(network, model, probe_frames(1024), "a test")
 
 
-def quantizer(before, step=0.5):
+def quantizer(before, scale=0.5):
     value = np.asarray(before, np.float32)
-    return Quantizer("q", value, np.round(value / step) * step, step)
+    return Quantizer("q", value, np.round(value / scale) * scale, scale)
 
 
-def test_a_tie_is_a_value_on_the_boundary_in_both_and_one_step_apart():
+def test_a_tie_is_a_value_on_the_boundary_in_both_and_one_level_apart():
     assert first_difference([quantizer([1.2499999])], [quantizer([1.2500001])]).is_tie
     assert not first_difference([quantizer([1.2])], [quantizer([1.3])]).is_tie
     assert not first_difference([quantizer([1.2499999, 0.9])], [quantizer([1.2500001, 2.9])]).is_tie

@@ -94,10 +94,22 @@ def _short_integers(path: Path) -> None:
     (signal().view(np.float32) * 8000).astype("<i2").tofile(path)
 
 
+def _bytes(path: Path) -> None:
+    (signal().view(np.float32) * 60 + 127.5).round().astype(np.uint8).tofile(path)
+
+
+def _arrays(path: Path) -> None:
+    generator, labels = np.random.default_rng(3), np.arange(600) % 3
+    frames = generator.standard_normal((600, 2, 512)) * (1 + labels[:, None, None])
+    np.savez(path, frames=frames.astype(np.float32), labels=labels, names=["quiet", "louder", "loud"])
+
+
 SUBSTITUTES: list[tuple[str, Callable[[Path], object]]] = [
     (r"signal.*\.sigmf-meta", lambda path: write_sigmf(path, signal(), 1e6, frequency=433.92e6)),
     (r".*\.(sigmf-meta|cf32)", _capture),
     (r".*\.cs16", _short_integers),
+    (r".*\.cu8", _bytes),
+    (r".*\.npz", _arrays),
     (r".*\.hdf5", _radioml),
     (r".*\.onnx", lambda path: shutil.copy(FOLDER / "paper.onnx", path)),
     (r".*\.safetensors", lambda path: shutil.copy(FOLDER / "paper.safetensors", path)),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bacalhaunet
 from bacalhaunet.cli.commands import find_command
 from bacalhaunet.cli.main import main
 from bacalhaunet.cli.parser import CommandParser, respelled
@@ -35,6 +36,9 @@ NOT_RUN = {
     "./run.sh": "tests/examples runs it",
 }
 """Commands that are not run, by how they begin, and why; what they name is still checked."""
+
+PYTHON_NOT_RUN = {"bn.train(": "takes hours; the examples of bacalhaunet.api train on a few small frames"}
+"""Blocks of Python that are not run, by what they call, and why; the names of the front door are still looked up."""
 
 ONE_BATCH = (
     *("--epochs", "1", "--batch_size", "32", "--threads", "1", "--accelerator", "cpu"),
@@ -84,7 +88,19 @@ def test_what_a_page_says_runs(page, tmp_path, monkeypatch, substitutes):
                     assert main(smaller(words[1:])) == 0, f"{where}: {command}"
         elif block.language == "python":
             substitutes.provide(list(texts(block)), tmp_path)
+            if any(start in block.text for start in PYTHON_NOT_RUN):
+                missing = [name for name in re.findall(r"\bbn\.([\w.]+)", block.text) if not is_there(name)]
+                assert missing == [], where
+                continue
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+
+
+def is_there(path: str) -> bool:
+    """Return whether the front door has a name, such as ``datasets.Arrays``."""
+    found = bacalhaunet
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found is not None
 
 
 @pytest.fixture(scope="session")
@@ -155,3 +171,10 @@ def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
     for page in sorted((ROOT / "docs").glob("**/*.md")):
         assert str(Path(page).relative_to(ROOT / "docs")) in navigation, page
+
+
+def test_the_reference_names_what_is_there():
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        for name in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.M):
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(import_module(module), attribute) or import_module(name), f"{page.stem}: {name}"

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from bacalhaunet.models import fake_quant
 from bacalhaunet.models import network as network_module
+from bacalhaunet.models.blocks import SeparableBlock
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.layers import compute_plainly, on_one_row
 from bacalhaunet.models.native import build, functions, separable
@@ -18,7 +19,6 @@ from bacalhaunet.models.network import (
     build_network,
     fused_separable,
 )
-from bacalhaunet.models.separable_block import SeparableBlock
 from bacalhaunet.models.spec import NetworkSpec
 
 pytestmark = pytest.mark.skipif(build.kernels() is None, reason="needs a C compiler with OpenMP")

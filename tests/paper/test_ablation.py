@@ -14,8 +14,8 @@ from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.training.config import DistillationConfig
 from bacalhaunet_paper import ablation
 from bacalhaunet_paper.ablation import LEFT_OUT, WHOLE, AblationRow, ablate, draw_ablation, variants
+from tests.compression.small_compression import config
 from tests.compression.small_pruning import data
-from tests.compression.small_road import config
 
 ROAD = CompressConfig(target_score=0.01, distillation=DistillationConfig("t.safetensors"))
 

@@ -3,7 +3,7 @@ import pytest
 pytest.importorskip("lightning")
 
 from bacalhaunet.compression.config import PruneStep
-from bacalhaunet.compression.iterative import prune
+from bacalhaunet.compression.pruning import prune
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network

@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -104,8 +104,3 @@ def _speed(engine: Engine, taken: dict[int, list[float]], agreement: float, leng
         batch=best,
         agreement=agreement,
     )
-
-
-def to_dict(speed: EngineSpeed) -> dict[str, Any]:
-    """Return the figures by name."""
-    return asdict(speed)

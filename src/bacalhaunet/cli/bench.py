@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -34,14 +35,14 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Open what opens, measure, print."""
-    from bacalhaunet.classify.benchmark import benchmark, one_core, to_dict
+    from bacalhaunet.classify.benchmark import benchmark, one_core
 
     if not arguments.seconds > 0:
         raise ConfigError(f"{arguments.seconds} seconds", allowed="more than 0")
     with one_core():
         engines = _open(arguments.network, arguments.kernels)
         speeds = benchmark(engines, seconds=arguments.seconds)
-    rows = [to_dict(speed) | _bound(engine, speed) for engine, speed in zip(engines, speeds, strict=True)]
+    rows = [asdict(speed) | _bound(engine, speed) for engine, speed in zip(engines, speeds, strict=True)]
     if arguments.json:
         print(json.dumps({"network": arguments.network, "engines": rows}))
     else:

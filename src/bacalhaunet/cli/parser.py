@@ -8,8 +8,9 @@ allowed comes from the type that the command declared. A message that is none of
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentError
-from collections.abc import Iterator, Sequence
+from argparse import Action, ArgumentError
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -31,8 +32,28 @@ _WORDS = {
 }
 
 
-class KeepLines(DefaultHelpFormatter):
-    """jsonargparse's layout of help, which shows types and defaults, with the line breaks of examples kept."""
+class HelpLayout(DefaultHelpFormatter):
+    """jsonargparse's layout of help, which shows types and defaults, made shorter and even.
+
+    The usage leaves options out that need not be there, options are spelled with dashes, docstrings lose their marks,
+    and the line breaks of examples are kept.
+    """
+
+    def _format_usage(
+        self, usage: str | None, actions: Iterable[Action], groups: Iterable[Any], prefix: str | None
+    ) -> str:
+        actions = list(actions)
+        needed = [action for action in actions if action.required or not action.option_strings]
+        self._prog = self._prog.replace(" [options]", "") + (" [OPTIONS]" if len(needed) < len(actions) else "")
+        return super()._format_usage(usage, needed, (), prefix)
+
+    def _expand_help(self, action: Action) -> str:
+        return super()._expand_help(action).replace("<class 'Path'>", "Path").replace("``", "")
+
+    def _format_action_invocation(self, action: Action) -> str:
+        spelled = copy(action)
+        spelled.option_strings = [_with_dashes(option) for option in action.option_strings]
+        return super()._format_action_invocation(spelled)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if "\n" not in text:
@@ -44,7 +65,7 @@ class CommandParser(ArgumentParser):
     """jsonargparse's parser with errors in the form of ``bacalhaunet.errors``."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **{"formatter_class": KeepLines, **settings})
+        super().__init__(*arguments, **{"formatter_class": HelpLayout, **settings})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong, what is allowed and where help is, and end with 2."""
@@ -74,6 +95,10 @@ def respelled(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     return result
 
 
+def _with_dashes(option: str) -> str:
+    return option.replace("_", "-")
+
+
 def _options(parser: ArgumentParser) -> Iterator[str]:
     """Yield the options of a parser and of its subcommands."""
     for action in parser._actions:
@@ -94,7 +119,8 @@ def _in_house_form(message: str, error: Exception | None, parser: ArgumentParser
     if message.startswith(_UNKNOWN):
         word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
         problem = f"{word!r} is not known here"
-        meant = suggestion(word, _options(parser)) if word.startswith("-") else None
+        options = dict.fromkeys(map(_with_dashes, _options(parser)))
+        meant = suggestion(_with_dashes(word), options) if word.startswith("-") else None
     elif isinstance(error, ArgumentError) and (choices := _choices(error.argument_name, parser)):
         word = error.message.split("'")[1]
         problem, allowed, meant = f"{word!r} is not known here", ", ".join(choices), suggestion(word, choices)
@@ -115,7 +141,7 @@ def _wrong_value(message: str, parser: ArgumentParser, help_: str) -> ConfigErro
     problem = message.rpartition(_WRONG_VALUE)[2]  # the innermost, of a setting that was given with its parts
     key = problem.partition('"')[0]
     action = next((action for action in parser._actions if action.dest == key), None)
-    name = f"--{key}" if action is None or action.option_strings else key
+    name = _with_dashes(f"--{key}") if action is None or action.option_strings else key
     _, told, value = message.rpartition("value: ")
     if not told:
         return ConfigError(f"{name}: {' '.join(problem.partition(':')[2].split())}", action=help_)

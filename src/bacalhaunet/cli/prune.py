@@ -63,7 +63,7 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Prune and say what came out of each step."""
-    from bacalhaunet.compression.iterative import prune
+    from bacalhaunet.compression.pruning import prune
 
     values = arguments.clone()
     output, steps = Path(values.pop("output")), [_step(words) for words in values.pop("steps")]

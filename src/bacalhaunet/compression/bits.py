@@ -1,7 +1,4 @@
-"""Bits per layer: which quantizer can lose a bit for the least loss per score saved.
-
-The bits of each layer, lowered one at a time where it costs the least loss per score saved.
-"""
+"""Bits per layer: lowered one at a time where a bit costs the least loss per score saved."""
 
 from __future__ import annotations
 

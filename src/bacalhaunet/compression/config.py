@@ -122,7 +122,7 @@ class AllocationConfig:
 
 @dataclass(frozen=True)
 class CompressConfig:
-    """The road from a network to a cheap one. One of ``target_score`` and ``min_accuracy`` is given.
+    """A compression from a network to a cheap one. One of ``target_score`` and ``min_accuracy`` is given.
 
     Attributes:
         network: A name of the catalog, a specification (YAML or JSON), a saved model or the name of a shipped one.
@@ -146,7 +146,7 @@ class CompressConfig:
         optimizer: The optimizer and its schedule, for every training.
         data: Where frames come from.
         batch_size: Frames of a batch.
-        seed: Decides frames and drawn weights. Every training of the road has its own frames.
+        seed: Decides frames and drawn weights. Every training of the compression has its own frames.
         checkpoint_every_steps: Steps between two checkpoints to resume from.
         threads: Threads of torch; 0 leaves torch's choice.
         accelerator: Where to train, in Lightning's words.
@@ -200,7 +200,7 @@ class CompressConfig:
             self.training(self.network, epochs)
 
     def training(self, network: str, epochs: int, number: int = 0) -> TrainConfig:
-        """Return the settings of training ``number`` of the road; each has frames of its own."""
+        """Return the settings of training ``number`` of the compression; each has frames of its own."""
         return TrainConfig(
             network=network,
             optimizer=self.optimizer,

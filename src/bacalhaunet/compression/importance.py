@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from bacalhaunet.compression.budget import marginal_scores
 from bacalhaunet.compression.config import Importance
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.layers import BatchNorm
+from bacalhaunet.models.layers import BatchNorm, FloatConvolution, QuantConvolution
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.weighted_layers import FloatConvolution, QuantConvolution
 from bacalhaunet.training.run_data import TrainingData
 
 BATCHES = 64

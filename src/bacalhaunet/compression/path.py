@@ -1,7 +1,4 @@
-"""The path of a compression: accuracy and score after each step, as ``path.json`` holds it.
-
-What a network does on frames it was not trained on, and its running statistics.
-"""
+"""What a step of a compression left: accuracy and score, as ``path.json`` holds them, and how they are measured."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ PATH_FILE = "path.json"
 
 @dataclass(frozen=True)
 class PathStep:
-    """One step of the road and what the network was worth after it.
+    """One step of a compression and what the network was after it.
 
     Attributes:
         name: Name of its folder.
@@ -37,7 +34,7 @@ class PathStep:
         bit_mem: Bits of the weights that are not zero.
         density: Share of weights that are not zero.
         frames: Training frames of this step.
-        kept: Whether the road goes on from here; a step that lost too much accuracy is left.
+        kept: Whether the compression goes on from here; a step that lost too much accuracy is left.
         details: What the step chose, as plain values.
     """
 

@@ -1,7 +1,4 @@
-"""The road of a compression: the network, bits, bits per layer, pruning, statistics.
-
-Doing the steps of a compression one after another, each in a folder of its own and each only once.
-"""
+"""Compression as steps that are done once, each in a folder: the network, bits, bits per layer, pruning, statistics."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ from bacalhaunet.training.run_data import TrainingData, training_data
 
 
 @dataclass(frozen=True)
-class Begun:
+class Start:
     """What a step begins with.
 
     Attributes:
@@ -64,16 +61,16 @@ class Training:
     """
 
     epochs: int
-    run: Callable[[Begun, TrainingData, TrainConfig, Path], FitResult]
+    run: Callable[[Start, TrainingData, TrainConfig, Path], FitResult]
 
 
 class Steps:
     """The steps of one compression.
 
     Args:
-        config: The road.
+        config: The compression.
         folder: Gets a folder for each step.
-        network: What the road starts from: a catalog name, a specification or a saved model.
+        network: What the compression starts from: a catalog name, a specification or a saved model.
         data: Frames, if they are open already; else those ``config`` names, other ones for each training.
 
     Attributes:
@@ -99,11 +96,11 @@ class Steps:
 
     @property
     def last_kept(self) -> PathStep:
-        """The step the road goes on from."""
+        """The step the compression goes on from."""
         return [step for step in self.done if step.kept][-1]
 
     def here(self) -> SavedModel:
-        """Read the network the road goes on from: its weights are the same whether or not it was interrupted."""
+        """Read the network the compression goes on from: its weights are the same whether or not it was interrupted."""
         assert self._model is not None
         return load_model(self._model)
 
@@ -116,12 +113,12 @@ class Steps:
         self,
         name: str,
         title: str,
-        begin: Callable[[], Begun],
+        begin: Callable[[], Start],
         training: Training | None = None,
         *,
         least: float | None = None,
     ) -> PathStep:
-        """Do a step, or read it back if it was done; the road goes on from it if it is accurate enough.
+        """Do a step, or read it back if it was done; the compression goes on from it if it is accurate enough.
 
         Args:
             name: Name of its folder.
@@ -141,17 +138,17 @@ class Steps:
         return step
 
     def _do(
-        self, folder: Path, title: str, begin: Callable[[], Begun], training: Training | None, least: float | None
+        self, folder: Path, title: str, begin: Callable[[], Start], training: Training | None, least: float | None
     ) -> PathStep:
-        begun = begin()
+        start = begin()
         stages = self._stages()
         frames, settings = 0, self.settings(training.epochs if training else 1)
         curve: tuple[CurvePoint, ...] = ()
         if training is not None:
-            result = training.run(begun, self._frames_of(settings), settings, folder)
+            result = training.run(start, self._frames_of(settings), settings, folder)
             frames, curve = result.frames_seen, result.curve
-        accuracy = validation_accuracy(begun.network, self._first.validation, self._first.classes.names)
-        cost = network_cost(begun.network, begun.spec)
+        accuracy = validation_accuracy(start.network, self._first.validation, self._first.classes.names)
+        cost = network_cost(start.network, start.spec)
         step = PathStep(
             name=folder.name,
             title=title,
@@ -160,20 +157,20 @@ class Steps:
             score=cost.score,
             bit_ops=cost.bit_ops,
             bit_mem=cost.bit_mem,
-            density=density(begun.network),
+            density=density(start.network),
             frames=frames,
             kept=least is None or accuracy >= least,
-            details=begun.details,
+            details=start.details,
         )
         if training is not None:
-            stages.append(stage("compress", plain(settings), begun.spec, frames, accuracy, curve, step=folder.name))
+            stages.append(stage("compress", plain(settings), start.spec, frames, accuracy, curve, step=folder.name))
         metrics = {
             "validation_accuracy": accuracy,
             "validation_frames": step.validation_frames,
             "score": cost.score,
             **history_metrics(stages),
         }
-        save_model(folder / MODEL_FILE, begun.network, spec=begun.spec, classes=self._first.classes, metrics=metrics)
+        save_model(folder / MODEL_FILE, start.network, spec=start.spec, classes=self._first.classes, metrics=metrics)
         say(f"{title}: validation accuracy {100 * accuracy:.2f} %, score {cost.score:.5f}")
         return step
 
@@ -193,10 +190,10 @@ def say(line: str) -> None:
 
 
 def compress(config: CompressConfig, folder: Path, *, data: TrainingData | None = None) -> list[PathStep]:
-    """Take a network down the road that ``config`` describes, going on where an earlier call stopped.
+    """Compress a network as ``config`` says, going on where an earlier call stopped.
 
     Args:
-        config: The road.
+        config: The compression.
         folder: Gets ``config.yaml``, a folder for each step, ``path.json`` and ``model.safetensors``.
         data: Frames, if they are open already; else those ``config`` names.
 
@@ -227,16 +224,16 @@ def _start(steps: Steps) -> None:
     trained = Path(steps.network).suffix == SAVED_SUFFIX
     epochs = steps.config.start_epochs
 
-    def begin() -> Begun:
+    def begin() -> Start:
         spec, network = start_network(steps.settings(epochs), steps.data)
         _check_target(spec, steps.config)
-        return Begun(spec, network, {"network": steps.config.network})
+        return Start(spec, network, {"network": steps.config.network})
 
     steps.do("start", "as it was" if trained else "trained", begin, None if trained else Training(epochs, _fine_tune))
 
 
 def _check_target(spec: NetworkSpec, config: CompressConfig) -> None:
-    """Refuse a target that no road of these bits reaches, before anything is trained."""
+    """Refuse a target that these bits do not reach, before anything is trained."""
     if config.target_score is None:
         return
     bits = [*config.bits, *([config.allocation.least_bits] if config.allocation.factor < 1 else [])]
@@ -279,14 +276,14 @@ def _to_accuracy(steps: Steps, least: float) -> None:
 
 
 def _uniform(steps: Steps, bits: int, least: float | None) -> bool:
-    """Go to the same bits everywhere, unless that saves nothing; say whether the road may go on."""
+    """Go to the same bits everywhere, unless that saves nothing; say whether to go on."""
     saved = steps.here()
     spec = _learning_steps(steps, with_bits(saved.spec, steps.config.uniform(bits)))
     if spec_cost(spec, nonzero_weights(saved.network, saved.spec)).score >= steps.last_kept.score:
         return True
 
-    def begin() -> Begun:
-        return Begun(spec, lowered_network(spec, saved.network, steps.frames), {"bits": bits})
+    def begin() -> Start:
+        return Start(spec, lowered_network(spec, saved.network, steps.frames), {"bits": bits})
 
     training = Training(steps.config.bits_epochs, _fine_tune)
     return steps.do(f"bits-{bits}", f"{bits} bits", begin, training, least=least).kept
@@ -298,32 +295,32 @@ def _allocate(steps: Steps, target: float, least: float | None) -> None:
     if allocation.factor == 1:
         return
 
-    def begin() -> Begun:
+    def begin() -> Start:
         validation, folder = steps.data.validation, steps.folder / "allocation"
         spec = _learning_steps(steps, saved.spec)
         network = lowered_network(spec, saved.network, steps.frames)
         found = allocate(network, spec, target, allocation, validation, steps.frames, folder, say)
-        return Begun(found.spec, found.network, {"lowered": list(found.lowered)})
+        return Start(found.spec, found.network, {"lowered": list(found.lowered)})
 
     training = Training(steps.config.bits_epochs, _fine_tune)
     steps.do("allocation", "bits per layer", begin, training, least=least)
 
 
 def _learning_steps(steps: Steps, spec: NetworkSpec) -> NetworkSpec:
-    """Return ``spec`` with learned steps of weights, if the road has them."""
+    """Return ``spec`` with learned steps of weights, if the compression has them."""
     return replace(spec, learned_weight_steps=spec.learned_weight_steps or steps.config.learned_steps)
 
 
 def _prune(steps: Steps, target: float, least: float | None) -> bool:
-    """Prune to a score while training on; say whether the road may go on."""
+    """Prune to a score while training on; say whether to go on."""
     pruning = steps.config.pruning
 
-    def begin() -> Begun:
+    def begin() -> Start:
         saved = steps.here()
-        return Begun(saved.spec, saved.network, {"target": target})
+        return Start(saved.spec, saved.network, {"target": target})
 
-    def train(begun: Begun, data: TrainingData, settings: TrainConfig, folder: Path) -> FitResult:
-        return prune_to_score(begun.network, begun.spec, target, pruning, data, settings, folder)
+    def train(start: Start, data: TrainingData, settings: TrainConfig, folder: Path) -> FitResult:
+        return prune_to_score(start.network, start.spec, target, pruning, data, settings, folder)
 
     training = Training(steps.config.prune_epochs, train)
     return steps.do(f"prune-{target:.4g}", f"pruned to {target:.4g}", begin, training, least=least).kept
@@ -335,17 +332,17 @@ def _statistics(steps: Steps) -> None:
     if not batches:
         return
 
-    def begin() -> Begun:
+    def begin() -> Start:
         saved = steps.here()
         estimate_norms(saved.network, (source.batch(number) for number in range(batches)))
-        return Begun(saved.spec, saved.network, {"batches": batches})
+        return Start(saved.spec, saved.network, {"batches": batches})
 
     steps.do("norms", "BatchNorm statistics", begin, least=steps.last_kept.accuracy)
 
 
-def _fine_tune(begun: Begun, data: TrainingData, settings: TrainConfig, folder: Path) -> FitResult:
+def _fine_tune(start: Start, data: TrainingData, settings: TrainConfig, folder: Path) -> FitResult:
     """Train on; weights that are zero stay so."""
-    network = begun.network
+    network = start.network
     callbacks = [KeepZeros(magnitude_masks(network, 0.0))] if density(network) < 1 else []
     return fit(
         network,

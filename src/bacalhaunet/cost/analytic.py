@@ -1,6 +1,6 @@
 """The cost of a specification by arithmetic: what its export would cost, without building or exporting it.
 
-Weights that are not zero in a network in memory, as its export will hold them.
+The weights that are not zero are those of a network in memory, as its export will hold them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _causes(spec: NetworkSpec) -> Iterator[str]:
 def nonzero_weights(network: nn.Module, spec: NetworkSpec) -> dict[str, int]:
     """Return the number of weights that are not zero after quantization, by the layers of ``spec.layers()``.
 
-    A weight smaller than half a step of its quantizer is stored as zero, and the metric does not charge for it.
+    A weight smaller than half the scale of its quantizer is stored as zero, and the metric does not charge for it.
 
     Args:
         network: The built network; the layers' names are the names of its modules.

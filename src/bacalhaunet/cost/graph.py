@@ -1,7 +1,4 @@
-"""What the metric reads off a graph: who makes a tensor, its bits and its shape.
-
-Names for the layers of a graph: those its author gave to the weights, where the exporter kept them.
-"""
+"""What the metric reads off a graph: who makes a tensor, its bits and shape, and the names that layers were given."""
 
 from __future__ import annotations
 

@@ -4,12 +4,8 @@ qonnx's ``inference_cost`` takes the graph as exporters of 2021 wrote it. Later 
 batch free, keep scales in Constant nodes, leave ``kernel_shape`` out or write QuantizeLinear pairs; read as they are,
 such graphs fail or are charged at 32 bits. Nothing done here changes what the network computes.
 
-qonnx's preparation for its cost analysis, with all constants folded in one pass.
-
-qonnx's own ``FoldConstants`` folds one node, infers all shapes anew and starts over: minutes for fifty layers. A graph
-is in topological order, so one pass reaches the same end.
-
-QuantizeLinear pairs read as the quantizers they stand for.
+Constants are folded in one pass, which reaches the same end as qonnx's ``FoldConstants``, since a graph is in
+topological order; that one folds one node, infers all shapes anew and starts over: minutes for fifty layers.
 
 qonnx charges a DequantizeLinear at the 8 bits of its byte even where a Clip leaves 6. Its own pass QCDQToQuant makes
 Quant nodes of such chains between layers; those of weights, a constant under a Clip, are turned here. Chains that

@@ -1,14 +1,10 @@
-"""Quantizer nodes of QONNX as standard ONNX operators, so that any ONNX runtime computes them.
+"""QONNX graphs as graphs that any ONNX runtime computes: quantizers as standard operators, the batch free or fixed.
 
     Quant(x; s, z, b) = (clip(round(x / s + z), low, high) - z) * s
 
 with low and high the smallest and largest integer of b bits, signed or not, narrow or not, and round half to even, in
 the order and the float32 arithmetic of Brevitas and qonnx. Any number of bits works, which QuantizeLinear's 8 do not.
 Source: the QONNX operator definitions, https://github.com/fastmachinelearning/qonnx/tree/main/docs/qonnx-custom-ops.
-
-A free batch dimension for graphs that were exported with a fixed one, and a fixed one for graphs with a free one.
-
-onnxruntime sessions that compute a graph as it is written.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """Whether an exported network computes what the trained one computes, and if not, where and why.
 
-A quantizer turns the rounding error of a sum, about 1e-7, into a whole step where a value lies half-way between two
-levels. Two exact implementations therefore differ on rare frames. Such a frame is followed to the first quantizer at
-which the two part; it is accepted only if every value that differs there lies on a rounding boundary in both and
-differs by one step. Anything else is an error. No difference is accepted because it is small.
-
-Ties: where two exact implementations of a quantized network may part, and the proof that they did so there.
+A quantizer turns the rounding error of a sum, about 1e-7, into a whole level where a value lies half-way between two.
+Two exact implementations therefore differ on rare frames. Such a frame is followed to the first quantizer at which the
+two part; it is a tie, and accepted, only if every value that differs there lies on a rounding boundary in both and
+differs by one level. Anything else is an error. No difference is accepted because it is small.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
-TIE_STEPS = 2e-4
-"""How far from a rounding boundary, in quantizer steps, float32 sums of a few hundred terms can put a tie."""
+TIE_LEVELS = 2e-4
+"""How far from a rounding boundary, in levels, float32 sums of a few hundred terms can put a tie."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,13 @@ class Quantizer:
         name: The node or module.
         before: Its input.
         after: Its output.
-        step: Its scale, a scalar.
+        scale: Its scale, a scalar.
     """
 
     name: str
     before: NDArray[Any]
     after: NDArray[Any]
-    step: float
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Difference:
     """Where two passes part.
 
     Attributes:
-        is_tie: Whether every differing value lies on a rounding boundary in both and differs by one step.
+        is_tie: Whether every differing value lies on a rounding boundary in both and differs by one level.
         text: Where and how far, in words.
     """
 
@@ -137,7 +135,7 @@ def onnx_quantizers(model: ModelProto, frame: NDArray[np.float32], outputs: Outp
     wanted = tuple(dict.fromkeys(name for _, *ends, _ in found for name in ends if name != entry))
     values = dict(zip(wanted, outputs(model, frame, wanted)[1:], strict=True))
     values[entry] = frame
-    return [Quantizer(name, values[before], values[after], step) for name, before, after, step in found]
+    return [Quantizer(name, values[before], values[after], scale) for name, before, after, scale in found]
 
 
 def _quantizer_nodes(model: ModelProto) -> list[tuple[str, str, str, float]]:
@@ -155,8 +153,8 @@ def _quantizer_nodes(model: ModelProto) -> list[tuple[str, str, str, float]]:
                 source = makers.get(source.input[0])
             source = source if source is not None and source.op_type == "QuantizeLinear" else None
         if source is not None and constants.value(source.input[0]) is None:
-            step = constants.value(source.input[1])
-            scale = float(np.max(step.astype(np.float64))) if step is not None else float("nan")
+            scales = constants.value(source.input[1])
+            scale = float(np.max(scales.astype(np.float64))) if scales is not None else float("nan")
             found.append((node.name or node.output[0], source.input[0], node.output[0], scale))
     return found
 
@@ -167,15 +165,15 @@ def first_difference(expected: Sequence[Quantizer], found: Sequence[Quantizer]) 
         return Difference(False, f"{len(expected)} quantizers on one side, {len(found)} on the other")
     for one, other in zip(expected, found, strict=True):
         shape = other.after.shape
-        levels = one.after.reshape(shape) / one.step, other.after / one.step
+        levels = one.after.reshape(shape) / one.scale, other.after / one.scale
         apart = np.abs(levels[0] - levels[1]) > 0.5
         if not apart.any():
             continue
-        values = np.stack([one.before.reshape(shape)[apart], other.before.reshape(shape)[apart]]) / one.step
+        values = np.stack([one.before.reshape(shape)[apart], other.before.reshape(shape)[apart]]) / one.scale
         away = float(np.abs(values - np.floor(values) - 0.5).max())
-        steps = float(np.abs(levels[0] - levels[1])[apart].max())
-        text = f"{int(apart.sum())} values at {other.name}, {away:.2g} steps off a rounding boundary, {steps:.0f} apart"
-        return Difference(away <= TIE_STEPS and steps < 1.5, text)
+        most = float(np.abs(levels[0] - levels[1])[apart].max())
+        text = f"{int(apart.sum())} values at {other.name}, {away:.2g} levels off a rounding boundary, {most:.0f} apart"
+        return Difference(away <= TIE_LEVELS and most < 1.5, text)
     return Difference(False, "all quantizers agree, so the layers after the last one differ")
 
 

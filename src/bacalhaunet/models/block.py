@@ -1,7 +1,4 @@
-"""What every kind of block has, and the bits a whole network is given.
-
-What a network's layers look like to the metric: numbers only, nothing built.
-"""
+"""What every kind of block has, and what its layers look like to the metric: numbers only, nothing built."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 These functions compute what Brevitas' quantizers of the same parameters compute, in value and in gradient; a test
 holds them to that. They exist because training on a CPU is bound by memory traffic and Brevitas makes about ten passes.
-
-A normalization's running statistics, for functions that compute BatchNorm themselves.
 """
 
 from __future__ import annotations

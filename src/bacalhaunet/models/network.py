@@ -1,11 +1,4 @@
-"""Networks built from their specification: float and quantized by the same code.
-
-The end of a network: pooling over time and dense layers.
-
-MobileNetV3's inverted residual block, built.
-
-Where a separable block can be computed as one function in training.
-"""
+"""Networks built from their specification: float and quantized by the same code."""
 
 from __future__ import annotations
 

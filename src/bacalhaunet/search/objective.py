@@ -12,8 +12,7 @@ from torch import nn
 
 from bacalhaunet.compression.budget import least_score
 from bacalhaunet.compression.config import PruneStep, ScorePruningConfig
-from bacalhaunet.compression.iterative import prune_step
-from bacalhaunet.compression.pruning import prunable_weights
+from bacalhaunet.compression.pruning import prunable_weights, prune_step
 from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.models.saved import load_model, save_model

@@ -1,9 +1,7 @@
-"""Settings of a search. Every worker of a study has the same, but for those that only concern its machine.
+"""Settings of a search, the same for every worker of a study, and the rule that stops a trial early.
 
-Successive halving on two objectives: stop a trial early if too many of its like are ahead of it.
-
-Optuna's own pruners know one objective only. This rule is the asynchronous one of Li et al., "A System for Massively
-Parallel Hyperparameter Tuning" (ASHA, MLSys 2020), within trials of similar score.
+The rule is successive halving on two objectives: Optuna's own pruners know one only. It is the asynchronous one of Li
+et al., "A System for Massively Parallel Hyperparameter Tuning" (ASHA, MLSys 2020), within trials of similar score.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a search may choose from.
-
-A point of the search space, and the network it stands for.
-"""
+"""What a search may choose from, and the network that a point of it stands for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Where a study lies, and how it is made, joined and read.
-
-One worker at a time: a lock over a study that ends with the process holding it, however that ends.
-"""
+"""Where a study lies, how it is made, joined and read, and its lock, which ends with the process that holds it."""
 
 from __future__ import annotations
 

@@ -1,12 +1,10 @@
 """A worker: takes trials from a study and runs them until the study has as many as were asked for.
 
-Which trial a worker runs next: each once, none lost, whatever happens to the workers.
-
-All of it is done under the study's lock, so the number of trials is exact. A trial uses one of the study's places
-while it runs and once it is settled. One whose worker died is failed, and a new trial with the same values waits in
-its stead.
-
-Signs of life: while a trial runs, its row in the database is stamped every few seconds.
+Each trial is run once and none is lost, whatever happens to the workers: trials are taken under the study's lock, a
+trial uses one of the study's places while it runs and once it is settled, and one whose worker died is failed and a new
+trial with the same values waits in its stead. Optuna's loop and callbacks do less: ``MaxTrialsCallback`` looks after a
+trial, so several workers run more than were asked for, and ``RetryFailedTrialCallback`` repeats neither a trial that
+was interrupted nor one whose worker died before its first heartbeat.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The learning curve: validation accuracy against frames seen, kept through interruptions.
-
-Progress of a training run as lines of text, for terminals and log files alike.
-"""
+"""The learning curve, validation accuracy against frames seen, and progress as lines of text."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Learning from a teacher: the loss that mixes the labels with a larger network's soft answers.
-
-A teacher's answers to the frames of a file: each frame is asked once, and the answers are kept on disk.
-"""
+"""Learning from a teacher: the loss that mixes the labels with a larger network's soft answers, kept on disk."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The training loop: Lightning's, with checkpoints that let an interrupted run end as if it had not been.
-
-What makes a training that is alone on a GPU fast: its network and its teacher as CUDA graphs.
-"""
+"""The training loop: Lightning's, with checkpoints that let an interrupted run end as if it had not been."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One training run from its settings to a saved model in a folder.
-
-The network a run starts from: fresh, or with the weights of an earlier one.
-"""
+"""One training run from its settings to a saved model in a folder."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bacalhaunet.models import layers, network, weighted_layers
+from bacalhaunet.models import layers, network
+from bacalhaunet.models import layers as weighted_layers
 from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.gpu.passes import as_signal
 from bacalhaunet.models.layers import compute_plainly

@@ -1,6 +1,7 @@
 """Builds the program: each quantizer that is met turns the layer pending before it into integers.
 
-What a tensor of the ONNX graph is, while the graph is walked: levels, sums of levels, pending layers.
+While a graph is walked, each of its tensors has a symbolic form: samples, levels and sums of them, a pending layer,
+constants. ``Builder`` holds the layers and tensors made so far.
 """
 
 from __future__ import annotations
@@ -197,25 +198,17 @@ class Builder:
         self.tensors[name] = Tensor(name, pending.length, levels.scale, out_low, out_high, *bounds)
         form = LevelsForm((name,), pending.channels, pending.length)
         for position, pool in enumerate(pending.pools):
-            form = self.pool(
-                form,
-                pool.name,
-                pool.kernel,
-                pool.stride,
-                pool.pad,
-                pool.length,
-                output if pool is last else f"{output}:pool{position}",
-            )
+            form = self.pool(form, pool, output if pool is last else f"{output}:pool{position}")
         return form
 
-    def pool(
-        self, form: LevelsForm, name: str, kernel: int, stride: int, pad: int, length: int, output: str
-    ) -> LevelsForm:
+    def pool(self, form: LevelsForm, pool: Pool, output: str) -> LevelsForm:
         """Add a max pool of one tensor."""
         source = self.tensors[form.tensors[0]]
-        self.layers.append(MaxPool(name, source.name, output, kernel, stride, pad))
-        self.tensors[output] = replace(source, name=output, length=length)
-        return LevelsForm((output,), form.channels, length)
+        layer = MaxPool(pool.name, source.name, output, pool.kernel, pool.stride, pool.pad)
+        low, high = layer.output_range(self.tensors)
+        self.layers.append(layer)
+        self.tensors[output] = replace(source, name=output, length=pool.length, low=low, high=high)
+        return LevelsForm((output,), form.channels, pool.length)
 
     def finish(self, pending: PendingForm, output: str) -> float:
         """Add the last layer, whose sums are the logits, and return the scale of the integer logits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,31 +11,18 @@ from bacalhaunet.deploy.integer.builder import (
     FloatForm,
     Form,
     InputForm,
-    LevelsForm,
     PendingForm,
     ShapeForm,
     WeightsForm,
 )
-from bacalhaunet.deploy.integer.layer_handlers import conv, gemm, global_max_pool, matmul, max_pool, quant
+from bacalhaunet.deploy.integer.layer_handlers import attributes, conv, gemm, global_max_pool, matmul, max_pool, quant
 from bacalhaunet.deploy.integer.lowering import Handler, Walk, as_scalar, label
 from bacalhaunet.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import NodeProto
 
     from bacalhaunet.deploy.integer.program import FloatArray
-
-
-def last_node(model: ModelProto, output: str) -> NodeProto:
-    """Return the node that makes a tensor."""
-    return next(node for node in reversed(model.graph.node) if output in node.output)
-
-
-def attributes(node: NodeProto) -> dict[str, Any]:
-    """Return a node's attributes as Python values."""
-    from onnx import helper
-
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def per_channel(walk: Walk, name: str, node: NodeProto, channels: int) -> FloatArray:
@@ -222,5 +209,3 @@ HANDLERS: dict[str, Handler] = {
     "Cast": lookup,
 }
 """The operations that can be lowered."""
-
-__all__ = ["HANDLERS", "InputForm", "LevelsForm", "attributes", "last_node"]

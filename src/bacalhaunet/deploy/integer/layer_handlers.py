@@ -1,7 +1,4 @@
-"""Layers that sum taps, and pools.
-
-Quantizer nodes: of the samples, of weights, and of what a layer computed.
-"""
+"""What ONNX layers and quantizers do to the symbolic forms: convolutions, dense layers, pools, and ``Quant`` nodes."""
 
 from __future__ import annotations
 
@@ -30,7 +27,8 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 
-def _attributes(node: NodeProto) -> dict[str, Any]:
+def attributes(node: NodeProto) -> dict[str, Any]:
+    """Return a node's attributes as Python values."""
     from onnx import helper
 
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -132,7 +130,7 @@ def _pending(
 
 def conv(walk: Walk, node: NodeProto) -> Form:
     """A convolution along the length, in one dimension or with a height of 1."""
-    source, weights, given = walk.levels(node.input[0], node), _weights(walk, node.input[1], node), _attributes(node)
+    source, weights, given = walk.levels(node.input[0], node), _weights(walk, node.input[1], node), attributes(node)
     rank = weights.integers.ndim - 2
     taps = weights.integers.reshape(*weights.integers.shape[:2], -1)
     if rank > 1 and weights.integers.shape[2] != 1:
@@ -168,7 +166,7 @@ def _dense(walk: Walk, node: NodeProto, matrix: WeightsForm) -> PendingForm:
 
 def gemm(walk: Walk, node: NodeProto) -> Form:
     """Alpha x W + beta b, the matrix transposed or not."""
-    given = _attributes(node)
+    given = attributes(node)
     matrix = _weights(walk, node.input[1], node)
     if given.get("alpha", 1.0) != 1.0 or given.get("beta", 1.0) != 1.0 or given.get("transA", 0):
         return FloatForm(label(node), "a Gemm with alpha, beta or transA", "export the layer as nn.Linear")
@@ -185,7 +183,7 @@ def matmul(walk: Walk, node: NodeProto) -> Form:
 
 def max_pool(walk: Walk, node: NodeProto) -> Form:
     """Largest value of a window, of integers or of what is pending."""
-    given = _attributes(node)
+    given = attributes(node)
     rank = len(given["kernel_shape"])
     kernel, stride = _line(given["kernel_shape"], rank, node, 1), _line(given.get("strides"), rank, node, 1)
     left, right = _pads(given, rank, node)
@@ -211,12 +209,10 @@ def _pool(walk: Walk, node: NodeProto, kernel: int, stride: int, left: int, righ
         raise UnsupportedOperationError(
             f"a max pool of {kernel} over {before} values", where=f"node {label(node)!r}", allowed=f"at most {before}"
         )
+    pool = Pool(label(node), kernel, stride, left, length)
     if isinstance(form, PendingForm):
-        pool = Pool(label(node), kernel, stride, left, length)
         return replace(form, pools=(*form.pools, pool))
-    return walk.builder.pool(
-        walk.levels(node.input[0], node), label(node), kernel, stride, left, length, node.output[0]
-    )
+    return walk.builder.pool(walk.levels(node.input[0], node), pool, node.output[0])
 
 
 MAX_BITS = 8
@@ -227,7 +223,7 @@ def quant(walk: Walk, node: NodeProto) -> Form:
     """(clip(round(x / scale + zero), low, high) - zero) * scale, round half to even."""
     value = walk.constants.value(node.input[0])
     if value is not None:
-        return _quant_handlers_weights(walk, node, value.astype(np.float32))
+        return _weight_levels(walk, node, value.astype(np.float32))
     form = walk.form(node.input[0], node)
     if isinstance(form, FloatForm | ShapeForm | WeightsForm):
         walk.levels(node.input[0], node)
@@ -247,22 +243,15 @@ def quant(walk: Walk, node: NodeProto) -> Form:
     return walk.builder.quantize(walk.pending(node.input[0], node), levels, node.output[0])
 
 
-def _attribute(node: NodeProto, name: str, default: int | str) -> int | str:
-    from onnx import helper
-
-    found = next((a for a in node.attribute if a.name == name), None)
-    value = default if found is None else helper.get_attribute_value(found)
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def _range(walk: Walk, node: NodeProto) -> tuple[int, int]:
     bits = int(as_scalar(walk.constants.value(node.input[3]), "bit width", node))
-    mode = str(_attribute(node, "rounding_mode", "ROUND")).upper()
+    stated = attributes(node)
+    mode = stated.get("rounding_mode", b"ROUND").decode().upper()
     if mode not in _ROUNDINGS:
         raise UnsupportedOperationError(
             f"the rounding mode {mode!r}", where=f"node {label(node)!r}", allowed=", ".join(_ROUNDINGS)
         )
-    return integer_range(bits, signed=bool(_attribute(node, "signed", 1)), narrow=bool(_attribute(node, "narrow", 0)))
+    return integer_range(bits, signed=bool(stated.get("signed", 1)), narrow=bool(stated.get("narrow", 0)))
 
 
 def _levels(walk: Walk, node: NodeProto) -> Levels:
@@ -289,7 +278,7 @@ def _levels(walk: Walk, node: NodeProto) -> Levels:
     return levels
 
 
-def _quant_handlers_weights(walk: Walk, node: NodeProto, real: np.ndarray) -> Form:
+def _weight_levels(walk: Walk, node: NodeProto, real: np.ndarray) -> Form:
     """Return constants as integers, worked out in float32 as the trained network does."""
     scale, zero = walk.constants.value(node.input[1]), walk.constants.value(node.input[2])
     if scale is None or zero is None:

@@ -177,12 +177,10 @@ def _entries(model: ModelProto) -> dict[str, str]:
 
 
 def _finish(walk: Walk, model: ModelProto, source: str) -> Program:
-    from bacalhaunet.deploy.integer.handlers import last_node
-
     outputs = [value.name for value in model.graph.output]
     if len(outputs) != 1 or outputs[0] not in walk.forms:
         raise ModelFileError(f"{len(outputs)} outputs", where=source, allowed="one output of logits")
-    node = last_node(model, outputs[0])
+    node = next(node for node in reversed(model.graph.node) if outputs[0] in node.output)
     pending = walk.pending(outputs[0], node)
     if pending.clipped or pending.pools or pending.pooled_length != 1:
         raise UnsupportedOperationError(

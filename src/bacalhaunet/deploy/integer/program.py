@@ -66,7 +66,7 @@ class InputQuantizer:
     """v = clip(round(clip(x, clip_low, clip_high) / scale + zero), low, high) - zero, in float32, round half to even.
 
     Attributes:
-        scale: Step, a float32 number.
+        scale: The real number between two levels, a float32 number.
         zero: Zero point, an integer.
         low: Smallest level.
         high: Largest level.

@@ -36,7 +36,7 @@ LOW_BITS = 15
 
 @dataclass(frozen=True)
 class Affine:
-    """The real function a requantizer rounds: y = sum_g scale[g, o] * acc_g + offset[o], in steps of the output.
+    """The real function a requantizer rounds: y = sum_g scale[g, o] * acc_g + offset[o], in levels of the output.
 
     Attributes:
         scale: (accumulators, channels).
@@ -220,7 +220,7 @@ class WideForm:
         shift: One shift for all channels.
         low: Smallest value; None: not clipped.
         high: Largest value; None: not clipped.
-        error: Proven bound of |form - real function| before rounding down, in steps of the output.
+        error: Proven bound of |form - real function| before rounding down, in levels of the output.
     """
 
     multiplier: IntArray

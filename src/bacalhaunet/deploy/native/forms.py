@@ -1,16 +1,17 @@
-"""Requantization by long multipliers and in floating point, proven against the thresholds of the integer program.
+"""How the kernels round sums to codes: forms searched by channel, each proven equal to the program's thresholds.
 
-    two sums:     code = clip((upper + (lower >> split)) >> shift), long products in two parts
-    32-bit sums:  code = clip(rint(scale * sum + bias)) in float32 or float64
+    Form16    code = clip(max((s M) >> (16 + p), 0) - d)     -2^15 <= s < 2^15,  0 < M < 2^15
+              code = clip((((s M) >> 16) + c) >> p)          0 <= s < 2^16,      0 <= M < 2^16
+    LongForm  code = clip((U + (L >> split)) >> shift)       one sum of 16 bits, or two with a multiplier each
+    RealForm  code = clip(rint(scale * acc + bias))          one sum of 32 bits, in float32 or float64
 
-A code is a value minus the smallest value of its tensor's quantizer, so that clipping starts at 0.
+A code is a value minus the smallest its quantizer gives, so that clipping starts at 0. In ``Form16`` s is
+factor * acc + start, with acc the accumulator of the program; the second way is tried where the first is not exact. In
+``LongForm`` every multiplier is upper 2^split + lower, U = offset + sum of s_g upper_g, L = offset_low + sum of
+s_g lower_g, and s_g is acc_g + start_g.
 
-The 16-bit requantization of the kernels, searched and proven against the thresholds of the integer program.
-
-    code = clip(max((sum M) >> (16 + p), 0) - d),  -2^15 <= sum < 2^15, 0 < M < 2^15
-    code = clip((((sum M) >> 16) + c) >> p),       0 <= sum < 2^16, 0 <= M < 2^16, where the first is not exact
-
-A code is a value minus the smallest value of its tensor's quantizer, so that clipping starts at 0.
+The proof: ``offset_interval`` gives all b for which (acc m + b) >> shift crosses every level at its threshold. A form
+is exact if it can be written like that with such a b.
 """
 
 from __future__ import annotations
@@ -31,7 +32,17 @@ WIDE_SPLIT = 15
 
 @dataclass(frozen=True)
 class LongForm:
-    """Long multipliers in two parts, for one or two sums; ``starts`` are added to these."""
+    """code = clip((U + (L >> split)) >> shift), U and L as the module says, for one or two sums.
+
+    Attributes:
+        upper: The multipliers' upper parts.
+        lower: Their lower parts, 16 bits with a sign.
+        offset: Of U.
+        offset_low: Of L.
+        split: Bits between upper and lower part.
+        shift: Of the whole.
+        starts: Added to the sums.
+    """
 
     upper: tuple[int, int]
     lower: tuple[int, int]
@@ -89,9 +100,12 @@ def find_long(layer: Conv, channel: int) -> LongForm | None:
 
 
 def _even_long(multiplier: list[int], offset: int, shift: int, ends: list[tuple[int, int]]) -> LongForm | None:
-    """Return the form whose level starts at bit 16, above 15 low bits, its offset in the sums' starts; None if none.
+    """Return the form with split 15 and shift 16 whose U has no offset; None if there is none.
 
-    (acc1 M1 + acc2 M2 + b) >> p is not changed by doubling multipliers and offset with every shift more.
+        (acc1 M1 + acc2 M2 + b) >> p = (acc1 2^n M1 + acc2 2^n M2 + 2^n b) >> (p + n)
+
+    So the level can start at bit 31 in any case. As much of b as they take goes into the sums' starts, the rest stays
+    as the offset of L.
     """
     if shift > WIDE_SPLIT + 16 or min(multiplier) < 0:
         return None
@@ -121,7 +135,7 @@ def _checked(form: LongForm) -> LongForm | None:
 
 @dataclass(frozen=True)
 class RealForm:
-    """rint(scale * sum + bias), in float32 if ``single`` was proven exact, else in float64."""
+    """code = clip(rint(scale * acc + bias)), in float32 if ``single`` was proven exact, else in float64."""
 
     scale: float
     bias: float
@@ -167,15 +181,15 @@ _FACTORS = 8
 
 @dataclass(frozen=True)
 class Form16:
-    """A 16-bit form of ``factor`` times the sum, with ``start`` added to it.
+    """code = clip(max((s M) >> (16 + p), 0) - d), or with an offset clip((((s M) >> 16) + c) >> p).
 
     Attributes:
-        start: Of the sum.
+        start: s is factor * acc + start.
         multiplier: M.
-        offset: c; None for the form without.
+        offset: c; None for the first way.
         shift: p.
-        below: d, taken from the byte.
-        factor: What the weights are multiplied by: a finer start makes more channels exact.
+        below: d.
+        factor: What the weights are multiplied by: a start in finer units makes more channels exact.
         split: The sum is that of the taps before this one and of the others, added with saturation; None: one sum.
     """
 
@@ -214,8 +228,9 @@ def find_form16(layer: Conv, channel: int, factors: int = 1) -> Form16 | None:
 def find_signed16(layer: Conv, channel: int, factors: int = 1, *, saturated: bool = False) -> Form16 | None:
     """Search the form without offset of one channel, cheapest first; None if there is none.
 
-    The sum is factor * acc + start, so the code is (acc (factor M) + start M) >> (16 + p), minus d. The thresholds
-    leave an interval for start M - d 2^(16 + p); the form is exact if that holds one of the numbers this can be.
+        (((factor acc + start) M) >> (16 + p)) - d = (acc (factor M) + b) >> (16 + p),  b = start M - d 2^(16 + p)
+
+    The form is exact if some start and d give a b that the thresholds allow.
 
     Args:
         layer: A layer of one sum.
@@ -301,10 +316,11 @@ class _Slopes:
 
 
 def _find_offset16(layer: Conv, channel: int) -> Form16 | None:
-    """Search the form with an offset.
+    """Search the form with an offset of one channel; None if there is none.
 
-    Since floors nest, it equals (acc M + start M + offset 2^16) >> (16 + shift), so any sum of the two offsets that
-    lies in the interval the thresholds leave will do.
+        ((((acc + start) M) >> 16) + c) >> p = (acc M + b) >> (16 + p),  b = start M + c 2^16,  since floors nest
+
+    The form is exact if some start and c give a b that the thresholds allow.
     """
     form = layer.requantizer
     assert isinstance(form, Thresholds)

@@ -1,6 +1,6 @@
-"""The arena: where the rows of every tensor and of every prepared plane lie, with the zero bytes around them.
+"""Memory and tables of a native model, field by field as ``kernels/engine.h`` declares them.
 
-The tables of a native model, field by field as ``kernels/engine.h`` declares them.
+The arena holds the rows of every tensor and of every prepared plane, with the zero bytes around them.
 """
 
 from __future__ import annotations

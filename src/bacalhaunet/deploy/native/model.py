@@ -1,6 +1,6 @@
-"""A program loaded into the native engine.
+"""A program loaded into the native engine, and how many vector operations it takes a frame.
 
-How many vector operations a frame takes, for comparing its time with what the processor could issue at most.
+Their number bounds its speed: no processor issues more than a few of them a cycle.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The taps of output channels as entries of the kernels: an offset in the arena and two or four packed weights.
 
-Which input channels of a pointwise layer to put side by side, so that its weights need the fewest byte pairs.
+Entries read bytes that lie side by side: neighbours of a row, or rows that were interleaved for the purpose. Which
+input channels of a pointwise layer are interleaved is chosen so that its weights need the fewest pairs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bacalhaunet.deploy.native.layout import Arena, Kind, NativeTables, Pattern,
 
 Output = TypeVar("Output", bound=Hashable)
 
-_WORTH = 2
+_LEAST_USERS = 2
 """Outputs a pair must serve to pay for interleaving its rows."""
 
 
@@ -62,7 +63,7 @@ def _best_pairs(reads: NDArray[np.int64]) -> Iterator[tuple[tuple[int, int], NDA
     together = np.triu(reads.T @ reads, 1)  # how many outputs read both
     while together.size:
         a, b = (int(place) for place in np.unravel_index(together.argmax(), together.shape))
-        if together[a, b] < _WORTH:
+        if together[a, b] < _LEAST_USERS:
             return
         users = np.flatnonzero(reads[:, a] & reads[:, b])
         for one in (a, b):

@@ -1,4 +1,4 @@
-"""A small compression: `small_road.py FOLDER [KILL_AT_REQUEST]` prints a digest of the network it ends with.
+"""A small compression: `small_compression.py FOLDER [KILL_AT_REQUEST]` prints a digest of the network it ends with.
 
 The process kills itself with signal 9 when the given batch is asked for, counted over all steps.
 """

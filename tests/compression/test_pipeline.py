@@ -16,7 +16,7 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.training.history import history_of
 
-from .small_road import digest, run
+from .small_compression import digest, run
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,13 @@ def whole(tmp_path_factory):
     return folder, run(folder)
 
 
-def test_a_target_that_no_road_reaches_is_refused_before_any_training(tmp_path):
+def test_a_target_that_no_compression_reaches_is_refused_before_any_training(tmp_path):
     with pytest.raises(ConfigError, match="the target score is 1e-09"):
         run(tmp_path / "run", target_score=1e-9)
     assert not (tmp_path / "run" / "start" / "best.ckpt").exists()
 
 
-def test_the_road_ends_at_the_target_with_every_step_told(whole):
+def test_the_compression_ends_at_the_target_with_every_step_told(whole):
     folder, steps = whole
     assert [step.name for step in steps] == ["start", "bits-6", "bits-5", "allocation", "prune-0.0002", "norms"]
     assert read_path(folder / PATH_FILE) == steps
@@ -60,7 +60,7 @@ def test_the_export_costs_what_the_path_says_at_the_bits_of_the_specification(wh
 def test_killed_anywhere_it_ends_with_the_same_network(tmp_path, whole, request_number):
     folder = tmp_path / "run"
     script = Path(__file__)
-    command = [sys.executable, "-m", "tests.compression.small_road", folder, request_number]
+    command = [sys.executable, "-m", "tests.compression.small_compression", folder, request_number]
     killed = subprocess.run(map(str, command), capture_output=True, text=True, timeout=900, cwd=script.parents[2])
     assert killed.returncode == -9, killed.stderr
     assert not (folder / PATH_FILE).is_file()
@@ -72,7 +72,7 @@ def test_killed_anywhere_it_ends_with_the_same_network(tmp_path, whole, request_
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_a_finished_road_is_not_trained_again(whole):
+def test_a_finished_compression_is_not_trained_again(whole):
     folder, steps = whole
     before = digest(folder)
     assert run(folder) == steps
@@ -110,6 +110,6 @@ def test_a_folder_of_other_settings_is_refused(whole):
         {"target_score": 0.01, "prune_epochs": 0},
     ],
 )
-def test_settings_that_make_no_road_are_errors(values):
+def test_settings_that_make_no_compression_are_errors(values):
     with pytest.raises(ConfigError):
         CompressConfig(**values)
