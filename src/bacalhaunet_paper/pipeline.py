@@ -44,6 +44,7 @@ from bacalhaunet.training.run import train
 from bacalhaunet.training.run_data import training_data
 from bacalhaunet_paper.budgets import SEED, START, TEACHER, Budget
 from bacalhaunet_paper.frames import refuse_training_seed, require_cells
+from bacalhaunet_paper.jobs import Facts, Stages
 from bacalhaunet_paper.measure import (
     COST_FILE,
     EVALUATION_FILE,
@@ -55,7 +56,6 @@ from bacalhaunet_paper.measure import (
     sample_frames,
     speeds,
 )
-from bacalhaunet_paper.stages import Facts, Stages
 
 RECORDED = "8PSK"
 """Modulation of the recording that is classified."""
