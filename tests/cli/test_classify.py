@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import recordings
+from bacalhaunet.classify import classifier
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.recording import open_recording
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
@@ -21,7 +21,7 @@ GROUP = ("group", "group_confidence")
 
 @pytest.fixture(autouse=True)
 def _fake_engine(monkeypatch):
-    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
 
 
 @pytest.fixture
@@ -151,15 +151,15 @@ def shipped_with(accuracies):
 
 
 def test_without_a_network_and_with_none_shipped_the_error_says_what_to_pass(recording, monkeypatch, capsys):
-    monkeypatch.setattr(recordings, "shipped_networks", dict)
+    monkeypatch.setattr(classifier, "shipped_networks", dict)
     assert main(["classify", str(recording)]) == 2
     assert "--network" in capsys.readouterr().err
 
 
 def test_without_a_network_the_most_accurate_shipped_one_answers(recording, monkeypatch, capsys):
     opened = []
-    monkeypatch.setattr(recordings, "shipped_networks", lambda: shipped_with({"a": 0.5, "b": 0.7, "c": 0.6}))
-    monkeypatch.setattr(recordings, "open_engine", lambda target, *_, **__: opened.append(target) or PowerEngine())
+    monkeypatch.setattr(classifier, "shipped_networks", lambda: shipped_with({"a": 0.5, "b": 0.7, "c": 0.6}))
+    monkeypatch.setattr(classifier, "open_engine", lambda target, *_, **__: opened.append(target) or PowerEngine())
     assert main(["classify", str(recording)]) == 0
     assert opened == ["b"]
 

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import recordings
+from bacalhaunet.classify import classifier
 from bacalhaunet.cli.main import main
 from tests.classify.fake_engine import PowerEngine
 from tests.data.recordings.test_bad_recordings import CLAIM, META, npy_bytes, tar_bytes
@@ -100,7 +100,7 @@ CASES = {
 def test_bad_recordings_end_with_2_and_a_message(tmp_path, monkeypatch, capsys, case, command):
     if command == "scan":
         pytest.importorskip("scipy", reason="needs scipy")
-    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
     name, content, others, words = CASES[case]
     for file, its in ({name: content} | others).items():
         (tmp_path / file).write_bytes(its)

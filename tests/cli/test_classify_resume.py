@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import recordings
+from bacalhaunet.classify import classifier
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from tests.classify.fake_engine import PowerEngine
@@ -41,7 +41,7 @@ class Stopping(PowerEngine):
 
 
 def run(monkeypatch, engine, path, output, *options, command="classify"):
-    monkeypatch.setattr(recordings, "open_engine", lambda target, engine_="auto", threads=None: engine)
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine_="auto", threads=None: engine)
     words = [command, str(path), "--network", "any", "--normalization", "none", "--hop-length", "64"]
     return main([*words, "-o", str(output), *options])
 

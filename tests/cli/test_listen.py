@@ -13,9 +13,8 @@ import pytest
 pytest.importorskip("scipy", reason="needs scipy")
 pytest.importorskip("zmq", reason="needs pyzmq")
 
-from bacalhaunet.classify import engines
+from bacalhaunet.classify import classifier
 from bacalhaunet.classify.live.status import Status, Totals
-from bacalhaunet.cli import listen
 from bacalhaunet.cli.listen_output import hertz, status_line, table
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
@@ -28,17 +27,17 @@ RATE, ON_AIR = 250e3, 433e6
 
 PROGRAM = """
 import sys
-from bacalhaunet.classify import engines
+from bacalhaunet.classify import classifier
 from bacalhaunet.cli.main import main
 from tests.classify.fake_engine import PowerEngine
-engines.open_engine = lambda target, engine="auto", threads=None: PowerEngine()
+classifier.open_engine = lambda target, engine="auto", threads=None: PowerEngine()
 sys.exit(main(["listen", *sys.argv[1:], "--network", "any"]))
 """
 
 
 @pytest.fixture
 def _fake_engine(monkeypatch):
-    monkeypatch.setattr(engines, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ def test_without_a_frequency_it_is_0(tmp_path, capsys):
 
 
 def test_what_ended_is_said_once_and_the_end_of_a_recording_is_named_whatever_the_time(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(engines, "open_engine", lambda target, engine="auto", threads=None: NoiseEngine(seconds=1.2))
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: NoiseEngine(seconds=1.2))
     bursts = [("BPSK", 20_000, 150_000, -0.2, 8), ("QPSK", 20_000, 350_000, 0.0, 8), ("8PSK", 270_000, 350_000, 0.2, 8)]
     path = write_sigmf(tmp_path / "capture", placed(350_000, bursts), 1e6)
     assert listened(path, "--network", "any", "--interval", "0.1", "--duration", "3") == 0
@@ -165,14 +164,17 @@ def test_an_interrupt_ends_it_with_a_summary_and_leaves_no_process(how):
             os.kill(int(child), 0)
 
 
-def test_the_network_is_the_first_of_the_preferred_that_is_shipped(monkeypatch):
-    monkeypatch.setattr(listen, "shipped_networks", lambda: {"paper": None, "lite": None, "another": None})
-    assert listen.network_of(None) == "paper"
-    assert listen.network_of("mine.onnx") == "mine.onnx"
+@pytest.mark.parametrize(("named", "opened"), [((), "paper"), (("--network", "mine.onnx"), "mine.onnx")])
+def test_the_network_is_the_first_of_the_preferred_that_is_shipped(recording, named, opened, monkeypatch):
+    names = []
+    monkeypatch.setattr(classifier, "shipped_networks", lambda: {"paper": None, "lite": None, "another": None})
+    monkeypatch.setattr(classifier, "open_engine", lambda target, *_, **__: names.append(target) or PowerEngine())
+    assert listened(recording, "--duration", "0", *named) == 0
+    assert names == [opened]
 
 
 def test_without_a_network_one_is_asked_for(monkeypatch, capsys):
-    monkeypatch.setattr(listen, "shipped_networks", dict)
+    monkeypatch.setattr(classifier, "shipped_networks", dict)
     assert listened("zmq://127.0.0.1:5555", "--rate", "1e6") == 2
     assert "--network" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from bacalhaunet.cli import recordings
+from bacalhaunet.classify import classifier
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.recordings.sigmf_writer import write_sigmf
 from tests.classify.fake_engine import PowerEngine
@@ -24,7 +24,7 @@ def noise(count):
 
 @pytest.fixture(autouse=True)
 def _fake_engine(monkeypatch):
-    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: PowerEngine())
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_the_network_takes_for_noise_is_answered_no_signal(recording, tmp_p
     class Noise(PowerEngine):
         labels = ("noise", "noise-like", "never")
 
-    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: Noise())
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: Noise())
     assert scanned(recording, "--json", "-o", str(tmp_path / "x.sigmf-meta")) == 0
     answer = document(capsys)
     assert [one["label"] for one in answer["signals"]] == ["noise", "noise"]
@@ -238,7 +238,7 @@ def test_classify_says_before_it_answers_that_a_recording_looks_like_a_capture(r
             said.append(capsys.readouterr().err)
             return super().logits(frames)
 
-    monkeypatch.setattr(recordings, "open_engine", lambda target, engine="auto", threads=None: Engine())
+    monkeypatch.setattr(classifier, "open_engine", lambda target, engine="auto", threads=None: Engine())
     assert classified(recording, "--json") == 0
     assert "looks like a capture" in said[0]
     assert "bacalhaunet scan" in said[0]

@@ -256,9 +256,9 @@ class Frequencies:
         before = [one for one in self.recording.captures if one.start <= sample and one.frequency is not None]
         return float(before[-1].frequency or 0.0) if before and self.recording.sample_rate else 0.0
 
-    def said(self, frequency: float, sample: int) -> float:
+    def frequency(self, cycles: float, sample: int) -> float:
         """Return a place in the band, in cycles a sample, as a frequency in the unit."""
-        return self.zero(sample) + self.width(frequency)
+        return self.zero(sample) + self.width(cycles)
 
     def width(self, value: float) -> float:
         """Return a width or a rate, in cycles a sample, in the unit."""
@@ -278,7 +278,7 @@ def named_signal(
         **vars(answer),
         start=signal.start,
         stop=signal.stop,
-        center=unit.said(signal.center, signal.start),
+        center=unit.frequency(signal.center, signal.start),
         bandwidth=unit.width(signal.bandwidth),
         symbol_rate=None if signal.symbol_rate is None else unit.width(signal.symbol_rate),
         snr_db=signal.snr_db,
@@ -352,8 +352,8 @@ def signal_annotations(signals: Sequence[NamedSignal], recording: Recording, net
                 sample_count=one.stop - one.start,
                 label=one.shown,
                 comment="; ".join([", ".join(words), network]),
-                freq_lower_edge=unit.said(one.place.low, one.start) if known else None,
-                freq_upper_edge=unit.said(one.place.high, one.start) if known else None,
+                freq_lower_edge=unit.frequency(one.place.low, one.start) if known else None,
+                freq_upper_edge=unit.frequency(one.place.high, one.start) if known else None,
             )
         )
     return notes

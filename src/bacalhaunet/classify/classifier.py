@@ -129,6 +129,11 @@ def open_classifier(
     return Classifier(open_engine(name, engine, threads=threads))
 
 
+def as_classifier(network: Engine | Classifier) -> Classifier:
+    """Return a classifier as it is, and an engine as a classifier with the calibration that its file says."""
+    return network if isinstance(network, Classifier) else Classifier(network)
+
+
 def network_classes(engine: Engine) -> ClassSet:
     """Return the classes of a network, with the groups that its file says.
 

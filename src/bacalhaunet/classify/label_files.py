@@ -103,7 +103,7 @@ def check_outputs(recording: Recording, output: Path | None, picture: Path | Non
 
 
 @contextmanager
-def written(
+def output_writer(
     work: Classification, output: Path | None, picture: Path | None = None, document: IO[str] | None = None
 ) -> Iterator[WriteBatch]:
     """Give what takes the labelled frames of a recording; the outputs are there, whole, when the block ends well.

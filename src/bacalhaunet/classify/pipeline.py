@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.answers import Answer, NamedSignal, Pool, capture_summary, named_signal
-from bacalhaunet.classify.calibration import Calibration
-from bacalhaunet.classify.classifier import Classifier
+from bacalhaunet.classify.classifier import Classifier, as_classifier
 from bacalhaunet.classify.engines import Engine, cores
 from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.front_end.signals import Signal, channel_of
@@ -161,14 +160,13 @@ class Classification:
     Frames are cut on other threads while the engine works on those before.
 
     Args:
-        engine: The network.
+        network: The network.
         recording: The recording.
         signals: Its signals, each centred and brought to 8 samples a symbol; None takes the recording as it is, as one
             signal.
         hop_length: Samples from one frame's start to the next; None for the frame length.
         normalization: How frames are scaled; see ``data.recordings.frames.Framing``.
         scale: Samples are multiplied by this first.
-        calibration: What turns logits into probabilities; None for what the network's file says.
         threads: Threads that cut frames; None for one a core.
 
     Attributes:
@@ -185,19 +183,18 @@ class Classification:
 
     def __init__(
         self,
-        engine: Engine,
+        network: Engine | Classifier,
         recording: Recording,
         signals: Sequence[Signal] | None = None,
         *,
         hop_length: int | None = None,
         normalization: Normalization = "auto",
         scale: float | None = None,
-        calibration: Calibration | None = None,
         threads: int | None = None,
     ) -> None:
-        self.engine, self.recording, self.signals = engine, recording, signals
-        self._classifier, self._threads = Classifier(engine, calibration), threads or cores()
-        framing = Framing(engine.frame_length, hop_length, normalization, scale)
+        self._classifier, self._threads = as_classifier(network), threads or cores()
+        self.engine, self.recording, self.signals = self._classifier.engine, recording, signals
+        framing = Framing(self.engine.frame_length, hop_length, normalization, scale)
         self._parts = [
             _Part.of(recording, signal, framing, self._classifier)
             for signal in ([None] if signals is None else signals)

@@ -197,18 +197,12 @@ def scan(
         >>> scan(np.zeros(20_000, complex), sample_rate=1e6).summary["answer"]
         'no signal'
     """
-    recording = _opened(source, sample_rate, type, channel)
+    recording = _recording(source, sample_rate, type, channel)
     check_capture(recording)
     classifier = _classifier(network, engine, threads)
     unit = Frequencies(recording)
     settings = FrontEndSettings(bandwidth=unit.cycles(bandwidth), symbol_rate=unit.cycles(symbol_rate))
-    work = Classification(
-        classifier.engine,
-        recording,
-        find_signals(recording, settings),
-        calibration=classifier.calibration,
-        threads=threads,
-    )
+    work = Classification(classifier, recording, find_signals(recording, settings), threads=threads)
     return Scan(tuple(work.answers()), work.capture_summary(), recording)
 
 
@@ -250,18 +244,17 @@ def classify(
     Warns:
         UserWarning: Where the samples look like a capture rather than one centred signal; ``scan`` is for those.
     """
-    recording = _opened(source, sample_rate, type, channel)
+    recording = _recording(source, sample_rate, type, channel)
     hint = capture_hint(recording)
     if hint is not None:
         warnings.warn(f"{hint}: scan() finds and names the signals of a capture", stacklevel=2)
     classifier = _classifier(network, engine, threads)
     return Classification(
-        classifier.engine,
+        classifier,
         recording,
         hop_length=hop_length,
         normalization=normalization,
         scale=scale,
-        calibration=classifier.calibration,
         threads=threads,
     ).summary()
 
@@ -293,7 +286,7 @@ def with_sample_rate(recording: Recording, sample_rate: float | None) -> Recordi
     return replace(recording, sample_rate=float(sample_rate))
 
 
-def _opened(source: Source, sample_rate: float | None, type_: str | None, channel: int) -> Recording:
+def _recording(source: Source, sample_rate: float | None, type_: str | None, channel: int) -> Recording:
     if isinstance(source, str | os.PathLike):
         recording = open_recording(source, type_, channel)
     else:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bacalhaunet.classify.answers import Frequencies
 from bacalhaunet.classify.front_end.band import capture_hint
-from bacalhaunet.classify.front_end.signals import FrontEndSettings, Signal, find_signals
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, Signal, signal_at
 from bacalhaunet.classify.label_files import check_outputs
 from bacalhaunet.classify.pipeline import Classification, LabelledFrames, RecordingSummary
 from bacalhaunet.classify.scanning import check_capture
@@ -48,13 +48,13 @@ def run(arguments: Namespace) -> None:
     """Classify and print."""
     recording = open_input(arguments, arguments.file)
     signals = _by_hand(arguments, recording)
-    engine = open_network(arguments)
+    classifier = open_network(arguments)
     check_outputs(recording, arguments.output, arguments.picture)
-    work = Classification(engine, recording, signals, **framing(arguments), threads=arguments.threads)
+    work = Classification(classifier, recording, signals, **framing(arguments), threads=arguments.threads)
     if signals is None and (hint := capture_hint(recording)) is not None:
         print(f"note: {hint}; 'bacalhaunet scan' finds and names its signals", file=sys.stderr, flush=True)
     settings = framing(arguments) | {"signals": None if signals is None else [vars(one) for one in signals]}
-    with kept_progress(arguments.output or arguments.picture, engine, recording, settings) as log:
+    with kept_progress(arguments.output or arguments.picture, classifier.engine, recording, settings) as log:
 
         def show(first: LabelledFrames | None) -> None:
             if signals is not None:
@@ -73,11 +73,11 @@ def _by_hand(arguments: Namespace, recording: Recording) -> list[Signal] | None:
     """
     unit = Frequencies(recording)
     center = unit.cycles(arguments.center, unit.zero(0))
-    bandwidth, symbol_rate = unit.cycles(arguments.bandwidth), unit.cycles(arguments.symbol_rate)
-    if center is bandwidth is symbol_rate is None:
+    settings = FrontEndSettings(unit.cycles(arguments.bandwidth), unit.cycles(arguments.symbol_rate))
+    if center is None and settings == FrontEndSettings():
         return None
     check_capture(recording)
-    return find_signals(recording, FrontEndSettings(False, center, bandwidth, symbol_rate))
+    return [signal_at(recording, center or 0.0, settings)]
 
 
 def _print(first: LabelledFrames, summary: RecordingSummary) -> None:

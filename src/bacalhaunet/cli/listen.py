@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import BacalhauNetError, ConfigError
-from bacalhaunet.models.resolve import require_trained
-from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 if TYPE_CHECKING:
     from bacalhaunet.classify.front_end.signals import FrontEndSettings
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 PORT = 8073
 """Port of the page unless another is given."""
 
-_STEP_S = 0.25
+_LOOK_S = 0.25
 _EPILOG = (
     "examples: 'bacalhaunet listen zmq://127.0.0.1:5555 --rate 1e6' takes complex samples from a ZMQ PUB sink of GNU "
     "Radio and prints a table, or JSON lines into a pipe; '--web' serves a page with the waterfall at "
@@ -80,11 +78,11 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Listen until the source ends, the time is up, or Ctrl-C."""
-    from bacalhaunet.classify.engines import open_engine
+    from bacalhaunet.classify.classifier import open_classifier
     from bacalhaunet.classify.front_end import scipy_module
     from bacalhaunet.classify.live.session import Session, ring_capacity
     from bacalhaunet.classify.live.status import Reports
-    from bacalhaunet.cli.listen_output import open_output
+    from bacalhaunet.cli.listen_output import open_output, open_page
 
     _check(arguments)
     _complete(arguments)
@@ -92,21 +90,19 @@ def run(arguments: Namespace) -> None:
     settings = _settings(arguments, rate)
     scipy_module("signal")  # says at once if it is missing
     # One thread: the other cores have the search and the receiver.
-    engine = open_engine(network_of(arguments.network), arguments.engine, threads=1)
+    classifier = open_classifier(arguments.network, arguments.engine, threads=1)
     reports = Reports(rate, arguments.center, time.time() - time.monotonic())
     with ExitStack() as opened:
         printed = open_output(arguments.json, reports)
         outputs: list[Output] = [printed]
         feed = None
         if arguments.web is not None:
-            from bacalhaunet.cli.listen_web import open_page
-
-            feed = opened.enter_context(open_page(arguments, reports, engine))
+            feed = opened.enter_context(open_page(arguments, reports, classifier.engine))
             outputs.append(feed)
         stopped = opened.enter_context(_interrupts())
         session = Session(
             address,
-            engine,
+            classifier,
             rate=rate,
             settings=settings,
             capacity=None if arguments.queue is None else ring_capacity(rate, arguments.queue),
@@ -137,8 +133,8 @@ def _loop(session: Session, outputs: list[Output], interval: float, stopped: Cal
         waiting = True
         while going and waiting:
             left = next_time - time.monotonic()
-            waiting = left > _STEP_S
-            time.sleep(min(_STEP_S, max(left, 0.0)))
+            waiting = left > _LOOK_S
+            time.sleep(min(_LOOK_S, max(left, 0.0)))
             for output in outputs:
                 output.step(session)
             try:
@@ -184,25 +180,10 @@ def address_of(arguments: Namespace) -> tuple[Address, float]:
     if not separator:
         return addresses.FileAddress(source, rate, arguments.type, arguments.loop), rate
     if scheme == "zmq":
-        from bacalhaunet.classify.live.sources import zmq_module
-
-        zmq_module()  # says at once if it is missing
+        addresses.zmq_module()  # says at once if it is missing
         return addresses.zmq_address(source, arguments.pull, arguments.bind), rate
-    from bacalhaunet.classify.live.sources import soapy_module
-
-    soapy_module()
+    addresses.soapy_module()
     return addresses.SoapyAddress(place, rate, arguments.center, arguments.gain, arguments.channel), rate
-
-
-def network_of(name: str | None) -> str:
-    """Return the network to use: the one given, or the shipped one for signals.
-
-    Raises:
-        ModelFileError: If none is given and none is shipped, or it has no trained weights.
-    """
-    network = default_network(shipped_networks()) if name is None else name
-    require_trained(network)
-    return network
 
 
 def _check(arguments: Namespace) -> None:

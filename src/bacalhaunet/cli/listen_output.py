@@ -1,4 +1,4 @@
-"""What ``bacalhaunet listen`` prints: JSON lines, or a table on a terminal."""
+"""What ``bacalhaunet listen`` says: JSON lines, a table on a terminal, and the page."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from jsonargparse import Namespace
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.live.search import Row
 from bacalhaunet.classify.live.session import Session
 from bacalhaunet.classify.live.status import Reports, Status
+from bacalhaunet.classify.live.web.server import Access, Feed, Hub, WebServer
+from bacalhaunet.errors import ConfigError
 
 _EVENTS = 6
 
@@ -83,7 +90,7 @@ class JsonLines(Printed):
 
     def __init__(self, reports: Reports) -> None:
         super().__init__(reports)
-        self._told: dict[int, dict[str, Any]] = {}
+        self._before: dict[int, dict[str, Any]] = {}
 
     def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
         """Print an object for each event, for each signal, and for the status."""
@@ -93,7 +100,7 @@ class JsonLines(Printed):
     def _signals(self, session: Session) -> list[dict[str, Any]]:
         with session.tracks.lock:
             there = self.reports.signals([*session.tracks.ended, *session.tracks.active])
-        before, self._told = self._told, {one["signal"]: one for one in there}
+        before, self._before = self._before, {one["signal"]: one for one in there}
         return [one for one in there if one["until"] is None or before.get(one["signal"]) != one]
 
     def summary(self, session: Session) -> None:
@@ -180,3 +187,43 @@ def hertz(value: float) -> str:
         if abs(value) >= unit:
             return f"{value / unit:.6g} {name}"
     return f"{value:.6g} Hz"
+
+
+class Page:
+    """An output that feeds the page.
+
+    Args:
+        feed: Publishes to the clients.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def row(self, row: Row) -> None:
+        """Send a row of the waterfall."""
+        self._feed.row(row)
+
+    def step(self, session: Session) -> None:
+        """Send the signals."""
+        self._feed.signals(session.tracks)
+
+    def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
+        """Send the status and the events."""
+        self._feed.status(status, events)
+
+
+@contextmanager
+def open_page(arguments: Namespace, reports: Reports, engine: Engine) -> Iterator[Page]:
+    """Serve the page and say where, on standard error.
+
+    Raises:
+        ConfigError: If the port or the token cannot be used.
+    """
+    if not 0 <= arguments.web <= 65535:
+        raise ConfigError(f"the port is {arguments.web}", allowed="0 to 65535; 0 takes a free one")
+    hub = Hub()
+    feed = Feed(hub, reports, arguments.source, Path(engine.target).name)
+    access = Access.of(arguments.web_host, arguments.web_token)
+    with WebServer(hub, arguments.web_host, arguments.web, access) as server:
+        print(f"page: {server.url}", file=sys.stderr, flush=True)
+        yield Page(feed)

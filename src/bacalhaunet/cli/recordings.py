@@ -12,15 +12,13 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.classify.engines import Engine, open_engine
+from bacalhaunet.classify.classifier import Classifier, open_classifier
 from bacalhaunet.classify.frame_log import FrameLog
-from bacalhaunet.classify.label_files import written
+from bacalhaunet.classify.label_files import output_writer
 from bacalhaunet.classify.pipeline import Classification, LabelledFrames
 from bacalhaunet.classify.scanning import with_sample_rate
 from bacalhaunet.cli.progress import progress_line
 from bacalhaunet.data.recordings.recording import Recording, open_recording
-from bacalhaunet.models.resolve import require_trained
-from bacalhaunet.models.shipped_networks import default_network, shipped_networks
 
 UNIT = "in Hz (cycles a sample if the sample rate is unknown)"
 
@@ -65,11 +63,9 @@ def open_input(arguments: Namespace, file: str) -> Recording:
     return with_sample_rate(open_recording(file, arguments.type, arguments.channel), arguments.sample_rate)
 
 
-def open_network(arguments: Namespace) -> Engine:
+def open_network(arguments: Namespace) -> Classifier:
     """Open the network that is named, or the shipped one for signals on the air."""
-    network = arguments.network or default_network(shipped_networks())
-    require_trained(network)
-    return open_engine(network, arguments.engine, threads=arguments.threads)
+    return open_classifier(arguments.network, arguments.engine, threads=arguments.threads)
 
 
 def framing(arguments: Namespace) -> dict[str, Any]:
@@ -95,7 +91,7 @@ def carry_out(
     # Spooled: a recording that turns out damaged half-way prints no half document.
     with _spool(arguments.json) as document:
         with (
-            written(work, arguments.output, arguments.picture, document) as take,
+            output_writer(work, arguments.output, arguments.picture, document) as take,
             progress_line("classifying", "frames", len(work)) as advance,
         ):
             for batch in work.batches(log=log):

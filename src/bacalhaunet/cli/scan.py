@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bacalhaunet.classify.answers import NO_SIGNAL, Frequencies, NamedSignal
-from bacalhaunet.classify.engines import Engine
+from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.frame_log import FrameLog
 from bacalhaunet.classify.front_end.signals import FrontEndSettings, Signal, find_signals
 from bacalhaunet.classify.label_files import check_outputs, write_signals
@@ -46,17 +46,16 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Find the signals, classify them and print."""
-    engine = None
     if arguments.file.is_dir():
         _scan_folder(arguments, open_network(arguments))
         return
     recording = open_input(arguments, str(arguments.file))
-    engine = open_network(arguments)
+    classifier = open_network(arguments)
     settings = _settings(arguments, recording)
     check_outputs(recording, arguments.output, arguments.picture)
     fingerprint = vars(settings) | framing(arguments)
-    with kept_progress(arguments.output or arguments.picture, engine, recording, fingerprint) as log:
-        work = _work(arguments, recording, engine, log)
+    with kept_progress(arguments.output or arguments.picture, classifier.engine, recording, fingerprint) as log:
+        work = _work(arguments, recording, classifier, log)
         carry_out(work, arguments, log, lambda first: print_signals(work.answers(), recording))
 
 
@@ -71,7 +70,9 @@ def _settings(arguments: Namespace, recording: Recording) -> FrontEndSettings:
     return FrontEndSettings(bandwidth=unit.cycles(arguments.bandwidth), symbol_rate=unit.cycles(arguments.symbol_rate))
 
 
-def _work(arguments: Namespace, recording: Recording, engine: Engine, log: FrameLog | None = None) -> Classification:
+def _work(
+    arguments: Namespace, recording: Recording, classifier: Classifier, log: FrameLog | None = None
+) -> Classification:
     """Return the work on the signals of a recording: those that the log holds, else those that are there."""
     signals = None if log is None else log.note()
     if signals is None:
@@ -81,10 +82,10 @@ def _work(arguments: Namespace, recording: Recording, engine: Engine, log: Frame
             log.keep_note([vars(signal) for signal in signals])
     else:
         signals = [Signal(**values) for values in signals]
-    return Classification(engine, recording, signals, **framing(arguments), threads=arguments.threads)
+    return Classification(classifier, recording, signals, **framing(arguments), threads=arguments.threads)
 
 
-def _scan_folder(arguments: Namespace, engine: Engine) -> None:
+def _scan_folder(arguments: Namespace, classifier: Classifier) -> None:
     """Scan recording after recording; one that cannot be read is said and counted, and the others go on.
 
     Raises:
@@ -105,25 +106,33 @@ def _scan_folder(arguments: Namespace, engine: Engine) -> None:
         raise RecordingError(
             "the folder holds no recordings", where=str(arguments.file), allowed="SigMF, WAV, .npy, raw"
         )
-    documents = [_scan_one(arguments, file, engine) for file in files]
+    documents = [_scan_one(arguments, file, classifier) for file in files]
     signals = [one for document in documents for one in document.get("signals", [])]
     failed = sum("error" in document for document in documents)
     if output is not None:
-        write_signals(output, signals, engine.labels)
+        write_signals(output, signals, classifier.engine.labels)
     if arguments.json:
-        summary = {"recordings": len(files), "failed": failed, "signals": len(signals), "network": engine.target}
+        counts = {"recordings": len(files), "failed": failed, "signals": len(signals)}
         recordings = [{key: value for key, value in one.items() if key != "signals"} for one in documents]
-        print(json.dumps({"recordings": recordings, "signals": signals, "summary": summary}))
+        print(
+            json.dumps(
+                {
+                    "recordings": recordings,
+                    "signals": signals,
+                    "summary": counts | {"network": classifier.engine.target},
+                }
+            )
+        )
     if failed:
         print(f"{failed} of {len(files)} recordings could not be read", file=sys.stderr)
         sys.exit(1)
 
 
-def _scan_one(arguments: Namespace, file: Path, engine: Engine) -> dict[str, Any]:
+def _scan_one(arguments: Namespace, file: Path, classifier: Classifier) -> dict[str, Any]:
     """Return what a recording holds, or the error that it causes, which is also said."""
     try:
         recording = open_input(arguments, str(file))
-        work = _work(arguments, recording, engine)
+        work = _work(arguments, recording, classifier)
         answers = work.answers()
     except BacalhauNetError as error:
         print(f"error: {error}", file=sys.stderr)

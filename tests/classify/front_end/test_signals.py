@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bacalhaunet.classify.front_end.signals import FrontEndSettings, channel_of, find_signals
+from bacalhaunet.classify.front_end.signals import FrontEndSettings, channel_of, find_signals, signal_at
 from bacalhaunet.data.recordings.recording import Capture, Recording, recording_of
 from bacalhaunet.data.recordings.stores import InMemory
 from bacalhaunet.errors import ConfigError
@@ -101,7 +101,7 @@ def test_stretches_of_other_receiver_settings_are_looked_at_one_by_one():
 def test_what_is_set_by_hand_is_used_as_it_is():
     samples, _ = capture(np.random.default_rng(3))
     recording = recording_of(samples)
-    (signal,) = find_signals(recording, FrontEndSettings(False, center=0.21, bandwidth=0.1, symbol_rate=0.07))
+    signal = signal_at(recording, 0.21, FrontEndSettings(bandwidth=0.1, symbol_rate=0.07))
     assert (signal.center, signal.bandwidth, signal.symbol_rate) == (0.21, 0.1, 0.07)
     assert (signal.start, signal.stop) == (0, len(samples))
     found = find_signals(recording, FrontEndSettings(symbol_rate=0.07))
@@ -113,7 +113,7 @@ def test_the_symbol_rate_is_estimated_where_only_the_centre_and_bandwidth_are_se
     generator = np.random.default_rng(8)
     turn = np.exp(2j * np.pi * -0.2 * np.arange(60_000))
     samples = (noise(60_000) * 0.2 + linear_signal("16QAM", 60_000, 10.0, 0.35, generator) * turn).astype(np.complex64)
-    (signal,) = find_signals(recording_of(samples), FrontEndSettings(False, center=-0.2, bandwidth=0.14))
+    signal = signal_at(recording_of(samples), -0.2, FrontEndSettings(bandwidth=0.14))
     assert signal.symbol_rate == pytest.approx(0.1, rel=1e-3)
     assert signal.center == -0.2
     assert channel_of(recording_of(samples), signal).count == pytest.approx(48_000, rel=1e-3)
@@ -122,18 +122,21 @@ def test_the_symbol_rate_is_estimated_where_only_the_centre_and_bandwidth_are_se
 @pytest.mark.parametrize(
     "settings",
     [
-        {"detect": True, "center": 0.1},
-        {"detect": False, "center": 0.1},
         {"symbol_rate": float("nan")},
         {"symbol_rate": 0.0},
         {"symbol_rate": 0.7},
         {"bandwidth": 2.0},
-        {"detect": False, "center": 0.7, "bandwidth": 0.1},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ConfigError, match="allowed"):
         FrontEndSettings(**settings)
+
+
+@pytest.mark.parametrize(("center", "settings"), [(0.1, {}), (0.7, {"bandwidth": 0.1}), (np.nan, {"bandwidth": 0.1})])
+def test_a_signal_that_cannot_be_placed_is_refused(center, settings):
+    with pytest.raises(ConfigError, match="allowed"):
+        signal_at(recording_of(noise(5000)), center, FrontEndSettings(**settings))
 
 
 class LongStore:

@@ -116,9 +116,9 @@ def test_a_signal_in_a_region_with_another_is_cut_where_it_is():
     region = Region(0, BLOCK, -0.09, 0.34, 2 * 0.02**2, 4096)  # one for both
     block = Block(0, placed(BLOCK, beside), [region], (0.0, 0.3))
     tracks, engine = Tracks(ClassSet(NoiseEngine.labels)), NoiseEngine()
-    tracks.seen(block.regions, *block.arrived, length=BLOCK)
+    tracks.follow(block.regions, *block.arrived, length=BLOCK)
     found = [Signal(0, BLOCK, center, 0.17, 0.125, 20.0, room=0.3) for center in (0.0, 0.25)]
-    tracks.estimated(found, block, 0, BLOCK)
+    tracks.improve(found, block, 0, BLOCK)
     Analyser(Classifier(engine), tracks, FrontEndSettings()).analyse(block)
     assert [round(track.pool.heard) for track in tracks.active] == [BLOCK // 1024, 120_000 // 1024 + 1]
     assert [track.pool.answer().label for track in tracks.active] == ["signal", "signal"]

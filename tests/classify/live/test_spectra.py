@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs scipy")
 
-from bacalhaunet.classify.front_end.regions import regions
-from bacalhaunet.classify.live.search import Waterfall, block_length, block_spectrogram, segment_powers, waterfall_rows
+from bacalhaunet.classify.front_end.regions import regions, segment_powers
+from bacalhaunet.classify.live.search import Waterfall, block_length, block_spectrogram, waterfall_rows
 from tests.classify.live.streams import SIGNALS, noise, stream
 
 

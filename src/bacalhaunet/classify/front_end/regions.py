@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +50,7 @@ SHORTEST = _SHORTEST_CELL + _HOP
 """Samples of the shortest stretch that has a spectrogram."""
 
 _SAMPLES_AT_ONCE = 1 << 20
+_SEGMENT_SAMPLES_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,34 @@ class Spectrogram:
     averages: float
 
 
-def window() -> NDArray[np.float32]:
+@lru_cache(maxsize=4)
+def window(bins: int = BINS) -> NDArray[np.float32]:
     """Return Blackman's window: side lobes 58 dB down, so that strong signals do not hide weak neighbours."""
-    angle = 2 * np.pi * np.arange(BINS) / BINS
+    angle = 2 * np.pi * np.arange(bins) / bins
     return np.asarray(0.42 - 0.5 * np.cos(angle) + 0.08 * np.cos(2 * angle), np.float32)
+
+
+def segment_powers(
+    samples: NDArray[np.complex64], bins: int = BINS, hop_length: int | None = None
+) -> NDArray[np.float32]:
+    """Return the periodogram of each ``bins`` samples, float32 (segments, bins), of white noise its power.
+
+    Args:
+        samples: complex64 (N,); what is left after the last whole segment is left out.
+        bins: Samples of a segment.
+        hop_length: Samples from one segment's start to the next; None for ``bins``, segments side by side.
+    """
+    fft, half = scipy_module("fft"), bins // 2
+    taps = window(bins) / np.sqrt(np.sum(window(bins) ** 2))
+    segments = np.lib.stride_tricks.sliding_window_view(samples, bins)[:: hop_length or bins]
+    out = np.empty((len(segments), bins), np.float32)
+    count = max(1, _SEGMENT_SAMPLES_AT_ONCE // bins)
+    for first in range(0, len(segments), count):  # pieces that stay in the processor's cache
+        spectra = fft.fft(segments[first : first + count] * taps, axis=1, overwrite_x=True)
+        power = spectra.real**2 + spectra.imag**2
+        out[first : first + count, :half] = power[:, half:]
+        out[first : first + count, half:] = power[:, :half]
+    return out
 
 
 def smoothing_gain(bins: int) -> float:
@@ -108,32 +133,21 @@ def spectrogram(
     cell = cell_length(stop - start)
     cells = (stop - start - _HOP) // cell
     power = np.empty((cells, BINS), np.float32)
-    step = max(1, _SAMPLES_AT_ONCE // cell)
+    at_once = max(1, _SAMPLES_AT_ONCE // cell)
 
     def part(first: int) -> int:
-        last = min(first + step, cells)
+        last = min(first + at_once, cells)
         begin = start + first * cell
         # Half a segment more than the cells, so that every cell has all its segments.
-        power[first:last] = _cells(recording.read(begin, start + last * cell + _HOP), cell, last - first)
+        segments = segment_powers(recording.read(begin, start + last * cell + _HOP), BINS, _HOP)
+        power[first:last] = segments.reshape(last - first, -1, BINS).mean(axis=1)
         return (last - first) * cell
 
-    for done in prefetch((partial(part, first) for first in range(0, cells, step)), cores()):
+    for done in prefetch((partial(part, first) for first in range(0, cells, at_once)), cores()):
         if progress is not None:
             progress(done)
     shared = float(np.dot(window()[_HOP:], window()[:_HOP]) / np.dot(window(), window())) ** 2
     return Spectrogram(power, start, cell, (cell // _HOP) / (1 + 2 * shared))
-
-
-def _cells(samples: NDArray[np.complex64], cell: int, cells: int) -> NDArray[np.float32]:
-    fft = scipy_module("fft")
-    taps = window() / np.sqrt(np.sum(window() ** 2))
-    segments = np.lib.stride_tricks.sliding_window_view(samples, BINS)[::_HOP]
-    power = np.empty((cells, BINS), np.float32)
-    count = cell // _HOP
-    for k in range(cells):
-        spectra = fft.fft(segments[k * count : (k + 1) * count] * taps, axis=1)
-        power[k] = np.fft.fftshift((spectra.real**2 + spectra.imag**2).mean(axis=0))
-    return power
 
 
 _STEP_DB = 0.1

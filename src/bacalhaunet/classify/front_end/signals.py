@@ -55,37 +55,23 @@ _BAND_OF_SYMBOLS = 1.4
 
 @dataclass(frozen=True)
 class FrontEndSettings:
-    """What is set by hand; everything left None is estimated. Frequencies are in cycles a sample, -0.5 to 0.5.
+    """What is set by hand of every signal; what is left None is estimated. Frequencies are in cycles a sample.
 
     Attributes:
-        detect: Look for signals. False: the whole capture is one signal, at ``center``, or about zero frequency.
-        center: Centre of the one signal; not together with ``detect``.
-        bandwidth: Width of the band of every signal.
-        symbol_rate: Symbols a sample of every signal, up to 0.5.
+        bandwidth: Width of the band, up to 1.
+        symbol_rate: Symbols a sample, up to 0.5.
+
+    Raises:
+        ConfigError: If one is out of range.
     """
 
-    detect: bool = True
-    center: float | None = None
     bandwidth: float | None = None
     symbol_rate: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges; NaN fails every check."""
-        _check("the centre frequency", self.center, -0.5, 0.5)
         _check("the bandwidth", self.bandwidth, 1e-5, 1.0)
         _check("the symbol rate", self.symbol_rate, 1e-5, 0.5)
-        if self.detect and self.center is not None:
-            raise ConfigError(
-                "a centre frequency is set by hand and signals are to be looked for",
-                allowed="one of the two",
-                action="leave out --center, or --detect",
-            )
-        if not self.detect and self.bandwidth is None and self.symbol_rate is None:
-            raise ConfigError(
-                "without detection nothing says how wide the signal is",
-                allowed="a symbol rate, a bandwidth, or both",
-                action="pass --symbol-rate or --bandwidth",
-            )
 
 
 def _check(what: str, value: float | None, low: float, high: float) -> None:
@@ -149,8 +135,6 @@ def find_signals(
         RecordingError: If samples cannot be read.
     """
     settings = settings or FrontEndSettings()
-    if not settings.detect:
-        return [_by_hand(recording, settings)]
     found: list[Signal] = []
     for start, stop in stretches(recording):
         if stop - start < SHORTEST:
@@ -159,6 +143,30 @@ def find_signals(
         estimates = prefetch((partial(_estimated, recording, place, settings) for place in places), cores())
         found += [signal for signal in estimates if signal is not None]
     return [replace(signal, room=_room(signal, found)) for signal in found]
+
+
+def signal_at(recording: Recording, center: float, settings: FrontEndSettings) -> Signal:
+    """Return the whole recording as one signal.
+
+    Args:
+        recording: The recording.
+        center: Centre frequency in cycles a sample, -0.5 to 0.5.
+        settings: Bandwidth, symbol rate or both; what is left out follows from the other.
+
+    Raises:
+        ConfigError: If the centre is out of range, or neither bandwidth nor symbol rate is known.
+        MissingExtraError: If the symbol rate is to be estimated and scipy is not installed.
+    """
+    _check("the centre frequency", center, -0.5, 0.5)
+    if settings.bandwidth is None and settings.symbol_rate is None:
+        raise ConfigError(
+            "nothing says how wide the signal is",
+            allowed="a symbol rate, a bandwidth, or both",
+            action="pass --symbol-rate or --bandwidth",
+        )
+    width = settings.bandwidth or _BAND_OF_SYMBOLS * (settings.symbol_rate or 0.0)
+    signal = Signal(0, len(recording), center, min(width, 1.0), center_from="hand", room=2.0)
+    return _with_symbols(recording, signal, settings)
 
 
 def stretches(recording: Recording) -> Iterator[tuple[int, int]]:
@@ -194,12 +202,6 @@ def _room(signal: Signal, found: list[Signal]) -> float:
     """Return twice the distance from the centre to the nearest band of another signal of that time, at most 2."""
     others = [one for one in found if one is not signal and one.start < signal.stop and signal.start < one.stop]
     return 2 * min([1.0, *(abs(one.center - signal.center) - one.bandwidth / 2 for one in others)])
-
-
-def _by_hand(recording: Recording, settings: FrontEndSettings) -> Signal:
-    width = settings.bandwidth or _BAND_OF_SYMBOLS * (settings.symbol_rate or 0.0)
-    signal = Signal(0, len(recording), settings.center or 0.0, min(width, 1.0), center_from="hand", room=2.0)
-    return _with_symbols(recording, signal, settings)
 
 
 def _estimated(recording: Recording, region: Region, settings: FrontEndSettings) -> Signal | None:

@@ -162,11 +162,11 @@ class Analyser:
     def analyse(self, block: Block) -> None:
         """Classify the signals of a block."""
         looks = 0
-        while (wanting := self.tracks.wanting(block)) and not self._enough(looks, block):
-            self._look(wanting[0], block)
+        while (due := self.tracks.due(block)) and not self._enough(looks, block):
+            self._look(due[0], block)
             looks += 1
         recording = Recording(_STREAM, InMemory(block.samples))
-        for sighting in self.tracks.known(block):
+        for sighting in self.tracks.sightings(block):
             self._give_way()
             self._classify(recording, sighting, block)
 
@@ -179,7 +179,7 @@ class Analyser:
         self._give_way()
         start, stop = _window(region, len(block.samples))
         looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
-        self.tracks.estimated(find_signals(looked_at, self._settings), block, start, stop)
+        self.tracks.improve(find_signals(looked_at, self._settings), block, start, stop)
 
     def _classify(self, recording: Recording, sighting: Sighting, block: Block) -> None:
         signal = sighting.signal
@@ -197,7 +197,7 @@ class Analyser:
         frames, _, silent = cutter.batch(0, len(cutter))
         probabilities = self.classifier.predict_proba(frames[~silent])
         points = _points(channel, samples, signal)
-        self.tracks.answered(sighting.track, probabilities, points, block, time.monotonic())
+        self.tracks.answer(sighting.track, probabilities, points, block, time.monotonic())
         self.classified += round(len(samples) / float(channel.ratio))
 
     def _there(self, channel: Channel, sighting: Sighting, block: Block) -> NDArray[np.complex64]:

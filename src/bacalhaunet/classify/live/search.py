@@ -1,14 +1,11 @@
 r"""The search: every sample of the stream is looked at for signals, and drawn.
 
-Spectra of a block of a stream, fast enough for all of it.
-
 .. math:: P[t, f] = \frac{1}{M \sum w^2} \sum_{m=1}^{M} \left| \sum_n w[n]\, x[n + (t M + m) N]\,
           e^{-2 \pi j f n / N} \right|^2
 
 Bartlett's method (Nature 161 (1948) 686) with Blackman's window: the segments do not overlap as in
-``front_end.regions``, which halves the work at the price of some spread.
-
-Rows of the waterfall: the power over frequency of all samples, about 12 times a second.
+``front_end.regions``, which halves the work at the price of some spread. Rows of the waterfall are the power over
+frequency of all samples, about 12 times a second.
 """
 
 from __future__ import annotations
@@ -16,13 +13,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end import scipy_module
-from bacalhaunet.classify.front_end.regions import BINS, Spectrogram, regions
+from bacalhaunet.classify.front_end.regions import BINS, Spectrogram, regions, segment_powers
 from bacalhaunet.classify.live.queues import Block, Counter, Mailbox, SampleRing
 from bacalhaunet.classify.live.tracks import Tracks
 
@@ -34,7 +29,6 @@ _LONGEST_S = 0.3
 _BLOCK = (1 << 15, 1 << 18)
 _CELLS = 64
 _SHORTEST_CELL = 1024
-_SEGMENTS_AT_ONCE = 1 << 17
 
 
 def block_length(rate: float) -> int:
@@ -63,27 +57,6 @@ def waterfall_rows(samples: NDArray[np.complex64], rows: int) -> NDArray[np.floa
     """
     power = segment_powers(samples[: len(samples) // WATERFALL_BINS * WATERFALL_BINS], WATERFALL_BINS)
     return np.stack([part.mean(axis=0) for part in np.array_split(power, rows)])
-
-
-def segment_powers(samples: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
-    """Return the periodogram of each ``bins`` samples, float32 (N / bins, bins), of white noise its power."""
-    fft, taps = scipy_module("fft"), _window(bins)
-    segments = samples.reshape(-1, bins)
-    out = np.empty((len(segments), bins), np.float32)
-    step, half = max(1, _SEGMENTS_AT_ONCE // bins), bins // 2
-    for first in range(0, len(segments), step):  # pieces that stay in the processor's cache
-        spectra = fft.fft(segments[first : first + step] * taps, axis=1, overwrite_x=True)
-        power = spectra.real**2 + spectra.imag**2
-        out[first : first + step, :half] = power[:, half:]
-        out[first : first + step, half:] = power[:, :half]
-    return out
-
-
-@lru_cache(maxsize=4)
-def _window(bins: int) -> NDArray[np.float32]:
-    angle = 2 * np.pi * np.arange(bins) / bins
-    window = 0.42 - 0.5 * np.cos(angle) + 0.08 * np.cos(2 * angle)
-    return np.asarray(window / np.sqrt(np.sum(window**2)), np.float32)
 
 
 ROWS_PER_S = 12.0
@@ -187,7 +160,7 @@ class Search:
             self._draw(row)
         found = regions(block_spectrogram(samples))
         waiting = self._mailbox.oldest
-        urgent = self._tracks.seen(found, *arrived, offset=start, length=len(samples), waiting=waiting)
+        urgent = self._tracks.follow(found, *arrived, offset=start, length=len(samples), waiting=waiting)
         self._mailbox.put(Block(start, samples, found, arrived, self._restarts, urgent))
         self.searched += len(samples)
         self.found += sum(region.stop - region.start for region in found)
@@ -215,7 +188,7 @@ class Search:
         if self._ring[Counter.ENDED]:
             return
         if now - self._ring.arrival(self._ring[Counter.WRITTEN]) > max(_SILENCE_S, 2 * self._length / self._rate):
-            self._tracks.seen([], now, now, offset=self._position, waiting=self._mailbox.oldest)
+            self._tracks.follow([], now, now, offset=self._position, waiting=self._mailbox.oldest)
 
     def _next(self) -> tuple[int, int]:
         """Return the first sample of the next block and how many it has; 0 if there is none yet.

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from bacalhaunet.classify.classifier import Classifier
+from bacalhaunet.classify.classifier import Classifier, as_classifier
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.front_end.signals import FrontEndSettings
 from bacalhaunet.classify.live.analysis import Analyser
@@ -47,7 +47,7 @@ class Session:
 
     Args:
         address: The source.
-        engine: The network.
+        network: The network.
         rate: Samples a second.
         settings: What of the front end is set by hand.
         capacity: Samples of the queue; None for two seconds.
@@ -63,7 +63,7 @@ class Session:
     def __init__(
         self,
         address: Address,
-        engine: Engine,
+        network: Engine | Classifier,
         *,
         rate: float,
         settings: FrontEndSettings | None = None,
@@ -71,7 +71,7 @@ class Session:
         draw: Callable[[Row], None] = lambda row: None,
     ) -> None:
         self.rate = rate
-        classifier = Classifier(engine)
+        classifier = as_classifier(network)
         self.ring = SampleRing.create(capacity or ring_capacity(rate, QUEUE_S))
         self.tracks, self.mailbox = Tracks(classifier.classes, classifier.calibration), Mailbox()
         self.events = Events(rate)

@@ -140,7 +140,7 @@ class Track:
         """Take the position of the sample after the last one and when it arrived."""
         self.ended, self.until = position, time
 
-    def wants_estimate(self, now: float) -> bool:
+    def needs_estimate(self, now: float) -> bool:
         """Return whether the front end should look at it, in a block whose last sample arrived at ``now``."""
         age = now - self.attempted
         if self.glimpsed:  # the next block shows more
@@ -214,7 +214,7 @@ class Tracks:
         self.ended: list[Track] = []
         self._count = 0
 
-    def seen(
+    def follow(
         self,
         regions: Sequence[Region],
         first: float,
@@ -243,22 +243,22 @@ class Tracks:
                     track.end(offset, first)
             self._follow(sorted(set(regions) - set(going_on)), block)
             self._retire(last, last if waiting is None else min(last, waiting))
-            return any(not one.pool.heard and one.last == last and one.wants_estimate(last) for one in self.active)
+            return any(not one.pool.heard and one.last == last and one.needs_estimate(last) for one in self.active)
 
-    def wanting(self, block: Block) -> list[Region]:
+    def due(self, block: Block) -> list[Region]:
         """Return the regions of a block that the front end should look at closely, new ones first."""
         now = block.arrived[1]
         with self.lock:
             urgent, old = [], []
             for region in block.regions:
-                wanting = [one for one in self._in(region, block.start) if one.wants_estimate(now)]
-                if any(one.signal is None for one in wanting):
+                due = [one for one in self._in(region, block.start) if one.needs_estimate(now)]
+                if any(one.signal is None for one in due):
                     urgent.append(region)
-                elif wanting:
+                elif due:
                     old.append(region)
             return urgent + old
 
-    def known(self, block: Block) -> list[Sighting]:
+    def sightings(self, block: Block) -> list[Sighting]:
         """Return the signals of a block that were estimated."""
         found, length = [], len(block.samples)
         with self.lock:
@@ -269,7 +269,7 @@ class Tracks:
                         found.append(Sighting(track, region, replace(track.signal, start=region.start, stop=stop)))
         return found
 
-    def estimated(self, signals: Sequence[Signal], block: Block, start: int, stop: int) -> None:
+    def improve(self, signals: Sequence[Signal], block: Block, start: int, stop: int) -> None:
         """Take the signals that the front end found in samples ``start`` to ``stop - 1`` of a block."""
         shown = [region for region in block.regions if _shows(region, start, stop)]
         with self.lock:
@@ -280,7 +280,7 @@ class Tracks:
                     track.attempted = block.arrived[1]
                     track.glimpsed = _only_begins(region, stop - start, len(block.samples))
 
-    def answered(
+    def answer(
         self,
         track: Track,
         probabilities: NDArray[np.float32],
