@@ -1,11 +1,4 @@
-"""The spread of samples of each class: quantiles of I and Q together, one row a class.
-
-Accuracy against cost in two panels, ours and the paper's, each with its own accuracy axis.
-
-Accuracy against bits: trained with quantization and rounded after training; the paper's in a panel of its own.
-
-Pruning iterations in the accuracy-score plane: the selected path, the neighbours explored, and slimming.
-"""
+"""Figures of the report drawn again: spread of samples, accuracy against cost and against bits, pruning iterations."""
 
 from __future__ import annotations
 

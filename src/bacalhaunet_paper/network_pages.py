@@ -1,8 +1,8 @@
 """What the documents say of the shipped networks, made from their cards: a table, and pictures of them and of runs.
 
-``python -m bacalhaunet_paper.network_pages cards docs`` writes the section of a page and its pictures; a test holds them
-to the cards. ``overview docs/images/overview.svg [RUN_DIR]`` draws the package in one picture: a frame that goes in, a
-small network that looks at it, and what it costs for what it is worth. ``curves curves.svg LABEL=RUN_DIR [...]`` draws
+``python -m bacalhaunet_paper.network_pages cards docs`` writes the section of a page and its pictures, which a test
+holds to the cards. ``overview docs/images/overview.svg [RUN_DIR]`` draws the package in one picture: a frame goes in, a
+small network looks at it, and what it costs for what it is worth. ``curves curves.svg LABEL=RUN_DIR [...]`` draws
 accuracy against frames trained, of run folders.
 """
 
