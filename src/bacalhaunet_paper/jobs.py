@@ -36,7 +36,7 @@ from bacalhaunet.training.run import fresh_network
 from bacalhaunet.training.task import cross_entropy
 from bacalhaunet_paper.budgets import Kind, Setting
 from bacalhaunet_paper.frames import Frames
-from bacalhaunet_paper.pruning import remove_channels, scale_penalty
+from bacalhaunet_paper.slimming import remove_channels, scale_penalty
 
 Facts = dict[str, Any]
 """What a stage leaves for later ones: a JSON object."""

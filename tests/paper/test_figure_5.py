@@ -6,9 +6,9 @@ import pytest
 
 from bacalhaunet.compression.config import REPORT_STEPS
 from bacalhaunet.report import published
-from bacalhaunet_paper import pruning as module
+from bacalhaunet_paper import figure_5 as module
+from bacalhaunet_paper.figure_5 import TOLERANCE, explore, figure_5, published_path, select
 from bacalhaunet_paper.jobs import Trained
-from bacalhaunet_paper.pruning import TOLERANCE, explore, figure_5, published_path, select
 
 
 @pytest.fixture(autouse=True)

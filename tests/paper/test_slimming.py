@@ -9,7 +9,7 @@ from bacalhaunet.data.batches import Batch
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.catalog import find_spec, separable_network
 from bacalhaunet.models.network import build_network
-from bacalhaunet_paper.pruning import kept_channels, remove_channels, scale_penalty, streams
+from bacalhaunet_paper.slimming import kept_channels, remove_channels, scale_penalty, streams
 
 SPEC = separable_network((5, 5, 3, 3), (2, 1, 2, 1), (8, 8, 12, 12), classes=5, frame_length=64)
 DEAD = {0: [1, 5, 6], 2: [0, 7, 8, 11]}  # by block: channels of the stream it and the next block write
