@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -15,16 +14,15 @@ published points, protocol and intervals. One file with nothing from elsewhere i
 print it."""
 
 _EPILOG = """\
-example:
-  bacalhaunet reproduce --budget quick          leaves a run folder, report included
-  bacalhaunet report runs/reproduce-quick                 writes runs/reproduce-quick/report.html again
-  bacalhaunet report runs/reproduce-quick -o page.html    writes it elsewhere"""
+example: the page of a run, into its folder
+  bacalhaunet report runs/reproduce-quick
+elsewhere
+  bacalhaunet report runs/six-bits -o page.html"""
 
 
 def build(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder of a run; it holds run.json")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the HTML file; report.html in the run folder if not given"
