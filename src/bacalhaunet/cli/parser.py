@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from argparse import Action, ArgumentError
+from argparse import SUPPRESS, Action, ArgumentError
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import groupby
@@ -47,7 +47,7 @@ class HelpLayout(DefaultHelpFormatter):
     ) -> str:
         actions = list(actions)
         needed = [action for action in actions if action.required or not action.option_strings]
-        more = any(action not in needed and action.dest != "help" for action in actions)
+        more = any(action not in needed and action.help != SUPPRESS and action.dest != "help" for action in actions)
         self._prog = self._prog.replace(" [options]", "") + (" [OPTIONS]" if more else "")
         return super()._format_usage(usage, needed, (), prefix)
 
