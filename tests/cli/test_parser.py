@@ -118,7 +118,7 @@ def test_the_help_of_a_subcommand_names_it_as_it_is_typed(capsys):
     with pytest.raises(SystemExit):
         parsed(parser, "show", "--help")
     said = capsys.readouterr().out
-    assert said.splitlines()[0] == "usage: bacalhaunet test show [OPTIONS] file"
+    assert said.splitlines()[0] == "usage: bacalhaunet test show file"
     assert "type: Path)" in said
 
 
