@@ -13,11 +13,12 @@ from bacalhaunet.compression.path import PathStep
 from bacalhaunet.compression.pipeline import compress, say
 from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.resolve import MODEL_FILE
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report.figures.style import INK, MUTED, SERIES, new_figure, to_svg_file
 from bacalhaunet.resume import DONE_FILE
 from bacalhaunet.training.history import saved_model_of
-from bacalhaunet.training.run import MODEL_FILE, train
+from bacalhaunet.training.run import train
 from bacalhaunet.training.run_data import TrainingData
 
 WHOLE, ABLATION_PICTURE = "everything", "ablation.svg"

@@ -19,13 +19,13 @@ from bacalhaunet.data.generated import VALIDATION_SEED
 from bacalhaunet.deploy.export import export_network
 from bacalhaunet.errors import ConfigError, ParityError
 from bacalhaunet.models.catalog import CATALOG
+from bacalhaunet.models.resolve import MODEL_FILE
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import FOLDER, ShippedNetwork, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
 from bacalhaunet.report.merged import confused, high_snr_part
 from bacalhaunet.report.recipe import PROFILES, recipe_of
 from bacalhaunet.training.history import Stage, history_of, saved_model_of, seen_from
-from bacalhaunet.training.run import MODEL_FILE
 from bacalhaunet_paper.shipping_calibration import fitted
 from bacalhaunet_paper.shipping_card import (
     FORMAT,

@@ -11,7 +11,11 @@ from bacalhaunet.cli.main import main
 
 @pytest.fixture(autouse=True)
 def two_commands(monkeypatch):
-    table = {"models": COMMANDS["models"], "absent": Command("not_installed.command", "of a missing extra", "train")}
+    table = {
+        "models": COMMANDS["models"],
+        "search": COMMANDS["search"],
+        "absent": Command("not_installed.command", "of a missing extra", "train"),
+    }
     monkeypatch.setattr(completion, "all_commands", lambda: table)
 
 
@@ -28,6 +32,7 @@ def test_bash_completes_commands_and_options(capsys):
     script = capsys.readouterr().out
     assert completed(script, "bacalhaunet", "mo") == ["models"]
     assert completed(script, "bacalhaunet", "models", "--rec") == ["--recipe"]
+    assert completed(script, "bacalhaunet", "search", "run", "--prune-ep") == ["--prune-epochs"]
     assert completed(script, "bacalhaunet", "ab") == ["absent"]
 
 

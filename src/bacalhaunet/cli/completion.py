@@ -8,7 +8,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.commands import all_commands
-from bacalhaunet.cli.parser import CommandParser
+from bacalhaunet.cli.parser import CommandParser, with_dashes
 from bacalhaunet.errors import MissingExtraError, how_to_install
 
 _EPILOG = """\
@@ -49,4 +49,13 @@ def whole_parser() -> CommandParser:
             import_module(command.module).build(parser)
         except ModuleNotFoundError:
             continue
+        _spell_with_dashes(parser)
     return whole
+
+
+def _spell_with_dashes(parser: ArgumentParser) -> None:
+    """Spell the options of a parser and of its subcommands as ``--help`` does."""
+    for action in parser._actions:
+        action.option_strings = [with_dashes(option) for option in action.option_strings]
+        for one in action.choices.values() if isinstance(action.choices, dict) else ():
+            _spell_with_dashes(one)

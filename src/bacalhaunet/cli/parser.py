@@ -52,7 +52,7 @@ class HelpLayout(DefaultHelpFormatter):
 
     def _format_action_invocation(self, action: Action) -> str:
         spelled = copy(action)
-        spelled.option_strings = [_with_dashes(option) for option in action.option_strings]
+        spelled.option_strings = [with_dashes(option) for option in action.option_strings]
         return super()._format_action_invocation(spelled)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -95,7 +95,8 @@ def respelled(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     return result
 
 
-def _with_dashes(option: str) -> str:
+def with_dashes(option: str) -> str:
+    """Return an option as it is shown."""
     return option.replace("_", "-")
 
 
@@ -119,8 +120,8 @@ def _in_house_form(message: str, error: Exception | None, parser: ArgumentParser
     if message.startswith(_UNKNOWN):
         word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
         problem = f"{word!r} is not known here"
-        options = dict.fromkeys(map(_with_dashes, _options(parser)))
-        meant = suggestion(_with_dashes(word), options) if word.startswith("-") else None
+        options = dict.fromkeys(map(with_dashes, _options(parser)))
+        meant = suggestion(with_dashes(word), options) if word.startswith("-") else None
     elif isinstance(error, ArgumentError) and (choices := _choices(error.argument_name, parser)):
         word = error.message.split("'")[1]
         problem, allowed, meant = f"{word!r} is not known here", ", ".join(choices), suggestion(word, choices)
@@ -141,7 +142,7 @@ def _wrong_value(message: str, parser: ArgumentParser, help_: str) -> ConfigErro
     problem = message.rpartition(_WRONG_VALUE)[2]  # the innermost, of a setting that was given with its parts
     key = problem.partition('"')[0]
     action = next((action for action in parser._actions if action.dest == key), None)
-    name = _with_dashes(f"--{key}") if action is None or action.option_strings else key
+    name = with_dashes(f"--{key}") if action is None or action.option_strings else key
     _, told, value = message.rpartition("value: ")
     if not told:
         return ConfigError(f"{name}: {' '.join(problem.partition(':')[2].split())}", action=help_)

@@ -18,21 +18,15 @@ from bacalhaunet.compression.pruning import KeepZeros, density, magnitude_masks
 from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
 from bacalhaunet.models.saved import SavedModel, load_model, save_model
-from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.curve import CurvePoint
 from bacalhaunet.training.fit import BEST_CHECKPOINT, LAST_CHECKPOINT, FitResult, fit
-from bacalhaunet.training.history import Stage, earlier_stages, history_metrics, stage
-from bacalhaunet.training.run import (
-    MODEL_FILE,
-    SAVED_SUFFIX,
-    first_frames,
-    start_network,
-    with_bits,
-)
+from bacalhaunet.training.history import TRAINABLE, Stage, earlier_stages, history_metrics, stage
+from bacalhaunet.training.run import first_frames, start_network, with_bits
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 
@@ -204,10 +198,9 @@ def compress(config: CompressConfig, folder: Path, *, data: TrainingData | None 
         ConfigError: If the folder was begun with other settings, or what is asked for cannot be reached.
     """
     with claim_folder(folder, plain(config)):
-        shipped = shipped_networks().get(config.network)
-        network = config.network if shipped is None else str(shipped.model)
-        steps = Steps(config, folder, network, data)
-        _start(steps)
+        source = resolve_network(config.network, TRAINABLE, "a network to compress")
+        steps = Steps(config, folder, str(source.saved or config.network), data)
+        _start(steps, trained=source.trained)
         if config.target_score is not None:
             _to_score(steps, config.target_score)
         else:
@@ -219,9 +212,8 @@ def compress(config: CompressConfig, folder: Path, *, data: TrainingData | None 
         return steps.done
 
 
-def _start(steps: Steps) -> None:
+def _start(steps: Steps, *, trained: bool) -> None:
     """Take the network as it is; one without weights is trained."""
-    trained = Path(steps.network).suffix == SAVED_SUFFIX
     epochs = steps.config.start_epochs
 
     def begin() -> Start:

@@ -17,13 +17,14 @@ from bacalhaunet.compression.budget import masks_for_score
 from bacalhaunet.compression.config import Importance, PruneStep
 from bacalhaunet.compression.importance import check_unit, importances, layer_weights, lengths, squared_gradients
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.resolve import MODEL_FILE
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.history import Stage, earlier_stages, history_metrics, history_of, stage
-from bacalhaunet.training.run import MODEL_FILE, start_network
+from bacalhaunet.training.run import start_network
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 Masks = Mapping[str, Tensor]

@@ -15,6 +15,7 @@ from bacalhaunet.compression.config import PruneStep, ScorePruningConfig
 from bacalhaunet.compression.pruning import prunable_weights, prune_step
 from bacalhaunet.compression.schedule import prune_to_score
 from bacalhaunet.cost.analytic import nonzero_weights, spec_cost
+from bacalhaunet.models.resolve import MODEL_FILE
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.outputs import write_text
 from bacalhaunet.resume import claim_folder
@@ -22,7 +23,7 @@ from bacalhaunet.search.settings import SearchConfig
 from bacalhaunet.search.space import Candidate
 from bacalhaunet.training.config import plain
 from bacalhaunet.training.fit import BEST_CHECKPOINT, LAST_CHECKPOINT, fit
-from bacalhaunet.training.run import MODEL_FILE, start_network
+from bacalhaunet.training.run import start_network
 from bacalhaunet.training.run_data import TrainingData
 
 SPEC_FILE, TRAINED, PRUNED = "spec.yaml", "trained", "pruned"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.fields import MAX_BITS, MIN_BITS, Bounds, check_settings
 
 
@@ -86,6 +87,7 @@ class DataConfig:
         file: A data set: an HDF5 file in RadioML 2018.01A's layout, an .npz file (frames, labels, names), a folder with
             a folder of recordings for each class, or a folder of SigMF with core:label; None generates.
         profile: What is generated: ``twin`` (RadioML's twin) or ``field`` (signals as on the air).
+        classes: Names of the classes of the ``field`` profile, any it has a transmitter for; None for RadioML's 24.
         frame_length: Samples of a frame that recordings are cut to; None for 1024.
         frames_per_epoch: Training frames of an epoch; None for 102,400 generated ones, or all of a data set.
         validation_frames_per_cell: Validation frames of each class at each SNR; None for 10 generated ones, or all of
@@ -96,6 +98,7 @@ class DataConfig:
 
     file: Path | None = None
     profile: Profile = "twin"
+    classes: tuple[str, ...] | None = None
     frame_length: int | None = None
     frames_per_epoch: int | None = None
     validation_frames_per_cell: int | None = None
@@ -106,6 +109,10 @@ class DataConfig:
         if str(self.file) in get_args(Profile):
             object.__setattr__(self, "profile", str(self.file))
             object.__setattr__(self, "file", None)
+        if self.classes is not None and (self.file is not None or self.profile != "field"):
+            raise ConfigError(
+                f"data.classes is {', '.join(self.classes)}", allowed="with the profile field: other data bring theirs"
+            )
         check_settings(
             self,
             "data",

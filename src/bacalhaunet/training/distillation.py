@@ -16,8 +16,8 @@ from bacalhaunet.cache import cache_folder
 from bacalhaunet.data.batches import Batch, BatchSource, FrameBatches
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.gpu.functions import Replayed
+from bacalhaunet.models.resolve import resolve_network
 from bacalhaunet.models.saved import SavedModel, load_model
-from bacalhaunet.models.shipped_networks import load
 from bacalhaunet.outputs import whole_file
 from bacalhaunet.training.config import DistillationConfig
 from bacalhaunet.training.curve import duration
@@ -149,7 +149,9 @@ def configured_loss(
     """
     if config is None or config.weight == 0:
         return cross_entropy
-    teacher = find_teacher(config.teacher)
+    model = resolve_network(config.teacher, ("saved", "shipped"), "a teacher").saved
+    assert model is not None
+    teacher = load_model(model)
     if teacher.spec.classes != classes:
         raise ConfigError(
             f"the teacher has {teacher.spec.classes} classes", where=config.teacher, allowed=f"{classes}, as the data"
@@ -159,8 +161,3 @@ def configured_loss(
         kept = KeptAnswers(teacher, source)
         kept.ask()
     return DistillationLoss(teacher.network, config.weight, config.temperature, kept)
-
-
-def find_teacher(name: str) -> SavedModel:
-    """Load a saved model by its path, or a shipped network by its name."""
-    return load_model(name) if Path(name).suffix == ".safetensors" else load(name)

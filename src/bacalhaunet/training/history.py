@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bacalhaunet.errors import ModelFileError
+from bacalhaunet.models.resolve import Kind, resolve_network
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
@@ -23,7 +24,8 @@ Stage = dict[str, Any]
 HISTORY, FRAMES_SEEN = "history", "frames_seen"
 """Where a saved model's metrics have the stages, and the training frames of all of them together."""
 
-_SAVED_SUFFIX = ".safetensors"
+TRAINABLE: tuple[Kind, ...] = ("saved", "spec", "shipped", "catalog")
+"""What a training may start from."""
 
 
 def stage(
@@ -62,7 +64,7 @@ def earlier_stages(network: str) -> list[Stage]:
 
     A saved model of which nothing is known gives one stage that says so.
     """
-    path = saved_model_of(network)
+    path = resolve_network(network, TRAINABLE, "a network to train").saved
     if path is None:
         return []
     try:
@@ -72,8 +74,11 @@ def earlier_stages(network: str) -> list[Stage]:
 
 
 def saved_model_of(network: str) -> Path | None:
-    """Return the saved model that a ``network`` setting names by its path or as a shipped network; None for others."""
-    if Path(network).suffix == _SAVED_SUFFIX:
+    """Return the saved model that a recorded ``network`` setting names, wherever it lies now; None for others.
+
+    ``models.resolve`` says what a name means where a network is to be used.
+    """
+    if Path(network).suffix == ".safetensors":
         return Path(network)
     shipped = shipped_networks().get(network)
     return None if shipped is None else shipped.model

@@ -9,19 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.models.catalog import find_spec
 from bacalhaunet.models.network import build_network
+from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import fit_thresholds, transfer_state
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import BitsConfig, TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import earlier_stages, history_metrics, saved_model_of, stage
+from bacalhaunet.training.history import TRAINABLE, earlier_stages, history_metrics, stage
 from bacalhaunet.training.run_data import TrainingData, training_data
-
-SAVED_SUFFIX = ".safetensors"
-SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 
 THRESHOLD_FRAMES = 512
 """Frames, from the run's first batches, that the quantizers of a network with new bits are set on."""
@@ -42,16 +39,16 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
         ModelFileError: If the saved model cannot be read.
         ConfigError: If a saved model has another number of classes.
     """
-    path = saved_model_of(config.network) or Path(config.network)
-    if path.suffix == SAVED_SUFFIX:
-        saved = load_model(path)
+    source = resolve_network(config.network, TRAINABLE, "a network to train")
+    if source.saved is not None:
+        saved = load_model(source.saved)
         if saved.spec.classes != len(data.classes):
             raise ConfigError(
                 f"the saved model has {saved.spec.classes} classes",
-                where=str(path),
+                where=str(source.saved),
                 allowed=f"{len(data.classes)}, as the data",
             )
-        _check_length(saved.spec, data, str(path))
+        _check_length(saved.spec, data, str(source.saved))
         spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
         if spec == saved.spec:
             return spec, saved.network
@@ -59,12 +56,10 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
         transfer_state(network, saved.network.state_dict())
         fit_thresholds(network, first_frames(data))
         return spec, network
-    if path.suffix in SPEC_SUFFIXES:
-        spec = NetworkSpec.load(path)
+    spec = source.spec()
+    if source.spec_file is not None:
         _check_length(spec, data, config.network)
-    else:
-        spec = replace(find_spec(config.network), frame_length=data.frame_length)
-    spec = replace(spec, classes=len(data.classes))
+    spec = replace(spec, classes=len(data.classes), frame_length=data.frame_length)
     if config.bits is not None:
         spec = with_bits(spec, config.bits)
     return spec, fresh_network(spec, config.seed)
@@ -100,9 +95,6 @@ def first_frames(data: TrainingData) -> Tensor:
     while sum(map(len, found)) < THRESHOLD_FRAMES and len(found) < data.batches_per_epoch:
         found.append(data.source.batch(len(found)).frames.cpu())
     return torch.cat(found)[:THRESHOLD_FRAMES]
-
-
-MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)

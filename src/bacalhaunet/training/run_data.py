@@ -120,6 +120,7 @@ def open_data(config: TrainConfig) -> Dataset:
         train_frames_per_cell=1,
         validation_frames_per_cell=data.validation_frames_per_cell or VALIDATION_FRAMES_PER_CELL,
         device=training_device(config),
+        settings=None if data.classes is None else {"classes": data.classes},
     )
     return of_length(generated, data.frame_length)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from bacalhaunet.data.dataset import open_dataset
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.class_set import ClassSet
 from bacalhaunet.radio.field import registry
@@ -17,6 +16,8 @@ from bacalhaunet.radio.field.config import FieldConfig
 from bacalhaunet.radio.field.source import Field
 from bacalhaunet.radio.modulations import NAMES, RADIOML
 from bacalhaunet.radio.profiles import make_source
+from bacalhaunet.training.config import DataConfig, TrainConfig
+from bacalhaunet.training.run_data import training_data
 
 SEED = 9
 EXTENDED = (*NAMES, "4FSK")
@@ -77,12 +78,18 @@ def test_the_modulation_of_the_page_is_what_it_says(fsk: None) -> None:
 
 
 def test_training_data_of_the_extended_class_set_have_25_classes(fsk: None) -> None:
-    data = open_dataset("field", settings={"classes": EXTENDED}, train_frames_per_cell=1)
+    config = DataConfig(profile="field", classes=EXTENDED, validation_frames_per_cell=1, snr_min_db=-20)
+    data = training_data(TrainConfig(data=config, batch_size=25 * 26))
     assert data.classes == ClassSet(EXTENDED, (*RADIOML.group_of, "FSK"))
-    batch = next(data.train.batches(25 * 26))
-    assert batch.frames.shape == (650, 2, 1024)
-    assert np.isfinite(batch.frames).all()
-    assert np.bincount(batch.labels).tolist() == [26] * 25
+    for batch in (data.source.batch(0), data.validation[0]):
+        assert batch.frames.shape == (650, 2, 1024)
+        assert torch.isfinite(batch.frames).all()
+        assert torch.bincount(batch.labels).tolist() == [26] * 25
+
+
+def test_classes_are_the_field_profiles() -> None:
+    with pytest.raises(ConfigError, match="field"):
+        DataConfig(profile="twin", classes=("QPSK",))
 
 
 def test_a_class_set_keeps_its_own_groups() -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.deploy.integer.claims import require, whole
-from bacalhaunet.deploy.integer.program import IntArray, LayerSummary, Mask, Tensor
+from bacalhaunet.deploy.integer.program import IntArray, Layer, LayerSummary, Mask, Tensor
 from bacalhaunet.deploy.integer.requantizers import REQUANTIZERS, Affine, Thresholds, WideForm
 
 _INT32 = 2**31 - 1
@@ -34,7 +34,7 @@ _NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Layer):
     """Taps, accumulators and the requantizer of one layer; see the module's formula.
 
     Attributes:
@@ -93,10 +93,6 @@ class Conv:
     def floor(self) -> int:
         """The smallest value its quantizer gives."""
         return self.affine.floor
-
-    def running(self, length: int) -> bool:
-        """False: a sum is whole before it is rounded."""
-        return False
 
     def reach(self, source: int, output: int) -> tuple[int, int]:
         """Return how many zeros its taps read before and beyond a row."""
@@ -232,7 +228,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Layer):
     """v[c, j] = the largest of v[c, S j - P + k], k < kernel; positions outside the input do not take part."""
 
     name: str
@@ -252,30 +248,13 @@ class MaxPool:
         """Distance from a window's first position to its last."""
         return self.kernel - 1
 
-    @property
-    def floor(self) -> None:
-        """None: its values are those of its source."""
-        return
-
     def running(self, length: int) -> bool:
         """Whether windows do not overlap, so that one running column is enough."""
         return self.pad == 0 and (self.stride >= self.kernel or length == 1)
 
-    def reach(self, source: int, output: int) -> tuple[int, int]:
-        """Return (0, 0): what lies outside a row takes no part."""
-        return 0, 0
-
     def read_channels(self, source: int, channels: int, needed: Mask) -> Mask:
         """Return the needed channels themselves."""
         return needed.copy()
-
-    def with_computed(self, computed: Mask) -> MaxPool:
-        """Return it as it is: it takes what its source has."""
-        return self
-
-    def computes(self, channels: Mask) -> bool:
-        """Return True: it takes what its source has."""
-        return True
 
     def run(self, inputs: Sequence[IntArray], length: int) -> IntArray:
         """Return the largest value of each window."""
@@ -309,14 +288,6 @@ class MaxPool:
             levels=(int(tensor.low.min()), int(tensor.high.max())),
         )
 
-    def without_derived(self) -> MaxPool:
-        """Return it as it is: nothing of it follows from the rest."""
-        return self
-
-    def with_derived(self, tensors: Mapping[str, Tensor]) -> MaxPool:
-        """Return it as it is."""
-        return self
-
     def check(self, tensors: Mapping[str, Tensor], *, last: bool) -> None:
         """Check its window and that it passes on as many channels as it reads."""
         source, output = tensors[self.source], tensors[self.output]
@@ -325,10 +296,6 @@ class MaxPool:
         require(integers and whole(self.pad, 0, self.kernel - 1), f"{self.name}: kernel, stride or pad")
         require(self.stride * (output.length - 1) - self.pad < source.length, f"{self.name}: length of its output")
         require(source.channels == output.channels, f"{self.name}: channels")
-
-    def room(self, tensors: Mapping[str, Tensor]) -> int:
-        """Return 0: it needs nothing beside its tensors."""
-        return 0
 
 
 LAYERS = (Conv, MaxPool)

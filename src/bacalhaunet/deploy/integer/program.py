@@ -11,9 +11,10 @@ one is checked. Emitters and engines add to that how they run it. The kinds of l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,74 +124,58 @@ class LayerSummary:
     levels: tuple[int, int]
 
 
-class Layer(Protocol):
-    """One operation of a program: reads tensors, writes one. Its classes are frozen dataclasses.
+class Layer(ABC):
+    """One operation of a program: reads tensors, writes one. Its kinds are frozen dataclasses.
 
-    Output j of a layer reads its sources from position stride * j - pad to stride * j - pad + span.
+    Output j reads its sources from position stride * j - pad to stride * j - pad + span.
+
+    Attributes:
+        name: Name of the ONNX node.
+        sources: Names of the tensors read, each once; all have one length.
+        output: Name of the tensor written.
+        stride: Positions of a source from one output to the next.
+        pad: Positions before a source's first that the first output reads.
+        span: Distance from the first position that an output reads to the last.
+        floor: The smallest value its quantizer gives; None for a layer that only passes on its source's values.
     """
 
-    @property
-    def name(self) -> str:
-        """Name of the ONNX node."""
+    if TYPE_CHECKING:  # what subclasses have as fields or properties
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the tensors read, each once; all have one length."""
-
-    @property
-    def output(self) -> str:
-        """Name of the tensor written."""
-
-    @property
-    def stride(self) -> int:
-        """Positions of a source from one output to the next."""
-
-    @property
-    def pad(self) -> int:
-        """Positions before a source's first that the first output reads."""
-
-    @property
-    def span(self) -> int:
-        """Distance from the first position that an output reads to the last."""
+        @property
+        def name(self) -> str: ...
+        @property
+        def sources(self) -> tuple[str, ...]: ...
+        @property
+        def output(self) -> str: ...
+        @property
+        def stride(self) -> int: ...
+        @property
+        def pad(self) -> int: ...
+        @property
+        def span(self) -> int: ...
 
     @property
     def floor(self) -> int | None:
-        """The smallest value its quantizer gives; None for a layer that only passes on its source's values."""
+        """See the class."""
+        return None
 
-    def running(self, length: int) -> bool:
-        """Whether, with that output length, positions can be taken in one by one into the output itself."""
-
-    def reach(self, source: int, output: int) -> tuple[int, int]:
-        """Return how many zeros it reads before and beyond a source's row, of sources and an output that long."""
-
-    def read_channels(self, source: int, channels: int, needed: Mask) -> Mask:
-        """Return which of a source's channels are read to make the ``needed`` channels of the output."""
-
-    def with_computed(self, computed: Mask) -> Self:
-        """Return the layer with only some of its channels computed: those that change and that a logit depends on."""
-
-    def computes(self, channels: Mask) -> bool:
-        """Whether it computes just these channels; True for a layer that passes on what its source has."""
-
+    @abstractmethod
     def run(self, inputs: Sequence[IntArray], length: int) -> IntArray:
         """Return the output (frames, channels, length) of its sources' values (frames, channels, length), exactly."""
 
+    @abstractmethod
     def output_range(self, tensors: Mapping[str, Tensor]) -> tuple[IntArray, IntArray]:
         """Return the proven smallest and largest value of each channel, over the proven ranges of its sources."""
 
+    @abstractmethod
     def summary(self, tensors: Mapping[str, Tensor]) -> LayerSummary:
         """Return what it is and what it costs."""
 
-    def without_derived(self) -> Self:
-        """Return the layer without what follows from the rest, as it is stored."""
+    @abstractmethod
+    def read_channels(self, source: int, channels: int, needed: Mask) -> Mask:
+        """Return which of a source's channels are read to make the ``needed`` channels of the output."""
 
-    def with_derived(self, tensors: Mapping[str, Tensor]) -> Self:
-        """Return a stored layer whole.
-
-        Raises:
-            ValueError: If its numbers are such that this might not end.
-        """
-
+    @abstractmethod
     def check(self, tensors: Mapping[str, Tensor], *, last: bool) -> None:
         """Check a layer of unknown origin, so that every engine computes what ``run`` does.
 
@@ -198,8 +183,37 @@ class Layer(Protocol):
             ValueError: If shapes, numbers or forms do not fit each other.
         """
 
+    def running(self, length: int) -> bool:
+        """Whether, with that output length, positions can be taken in one by one into the output itself."""
+        return False
+
+    def reach(self, source: int, output: int) -> tuple[int, int]:
+        """Return how many zeros it reads before and beyond a source's row, of sources and an output that long."""
+        return 0, 0
+
+    def with_computed(self, computed: Mask) -> Self:
+        """Return the layer with only some of its channels computed: those that change and that a logit depends on."""
+        return self
+
+    def computes(self, channels: Mask) -> bool:
+        """Whether it computes just these channels; True for a layer that passes on what its source has."""
+        return True
+
+    def without_derived(self) -> Self:
+        """Return the layer without what follows from the rest, as it is stored."""
+        return self
+
+    def with_derived(self, tensors: Mapping[str, Tensor]) -> Self:
+        """Return a stored layer whole.
+
+        Raises:
+            ValueError: If its numbers are such that this might not end.
+        """
+        return self
+
     def room(self, tensors: Mapping[str, Tensor]) -> int:
         """Return an upper bound of the values an engine stores for it beside its tensors."""
+        return 0
 
 
 @dataclass(frozen=True)
