@@ -68,7 +68,7 @@ def snr_table(found: Fidelity) -> str:
 
 
 def confusion_table(network: NetworkFidelity) -> str:
-    """Share of each class named rightly, real / twin, and the distance of the whole rows."""
+    """Accuracy of each class, real / twin, and the distance of the whole rows."""
     rows = network.confusion_rows()
     snrs = sorted({row["snr_db"] for row in rows})
     names = list(network.evaluation.names)

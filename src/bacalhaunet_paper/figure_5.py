@@ -10,7 +10,7 @@ from bacalhaunet.report import published, wording
 from bacalhaunet_paper.figures import CostPoint, pruning_grid
 from bacalhaunet_paper.jobs import Job, Jobs, Trained, try_train
 from bacalhaunet_paper.network_table import Result, network_row, protocol
-from bacalhaunet_paper.table_3 import quantized_bacalhaunet, six_bit_job
+from bacalhaunet_paper.quantization import quantized_bacalhaunet, six_bit_job
 
 TOLERANCE = 0.01
 """The selected network of an iteration has the lowest score among those this close to the best on validation."""

@@ -1,11 +1,4 @@
-"""The spread of samples of each class: quantiles of I and Q together, one row a class.
-
-Accuracy against cost in two panels, ours and the paper's, each with its own accuracy axis.
-
-Accuracy against bits: trained with quantization and rounded after training; the paper's in a panel of its own.
-
-Pruning iterations in the accuracy-score plane: the selected path, the neighbours explored, and slimming.
-"""
+"""Figures of the report drawn again: spread of samples, accuracy against cost and against bits, pruning iterations."""
 
 from __future__ import annotations
 
@@ -112,8 +105,8 @@ def bit_widths(name: str, representations: Sequence[str], ours: Mapping[str, Lin
     """
     with panels(9.2, 4.0, ["ours", "the paper's, on the real data"]) as (figure, (left, right)):
         for number, (label, line) in enumerate(ours.items()):
-            _bit_widths_draw(left, representations, line, SERIES[number], label)
-        _bit_widths_draw(right, representations, paper, MUTED, "trained with bits")
+            _draw_line(left, representations, line, SERIES[number], label)
+        _draw_line(right, representations, paper, MUTED, "trained with bits")
         left.legend(frameon=False, loc="lower left")
         for axes in (left, right):
             axes.set_xticks(range(len(representations)), list(representations))
@@ -123,7 +116,7 @@ def bit_widths(name: str, representations: Sequence[str], ours: Mapping[str, Lin
         return to_svg_file(figure, name)
 
 
-def _bit_widths_draw(axes: Axes, representations: Sequence[str], line: Line, colour: str, label: str) -> None:
+def _draw_line(axes: Axes, representations: Sequence[str], line: Line, colour: str, label: str) -> None:
     places = [place for place, name in enumerate(representations) if name in line]
     for place in places:
         interval = line[representations[place]][1]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +29,7 @@ from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.models.states import fit_thresholds, transfer_state
 from bacalhaunet.radio.modulations import NAMES
+from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import OptimizerConfig, TrainConfig
 from bacalhaunet.training.fit import fit
 from bacalhaunet.training.run import fresh_network
@@ -33,7 +37,53 @@ from bacalhaunet.training.task import cross_entropy
 from bacalhaunet_paper.budgets import Kind, Setting
 from bacalhaunet_paper.frames import Frames
 from bacalhaunet_paper.slimming import remove_channels, scale_penalty
-from bacalhaunet_paper.stages import Facts, Stages
+
+Facts = dict[str, Any]
+"""What a stage leaves for later ones: a JSON object."""
+
+
+class Stages:
+    """Runs stages and remembers in the run folder which are done and what they found.
+
+    Args:
+        folder: The run folder.
+        config: The resolved configuration. A folder begun with another one is refused, so that no run mixes two.
+
+    Raises:
+        ConfigError: If the folder was begun with another configuration, or another process runs in it.
+    """
+
+    def __init__(self, folder: Path, config: Facts) -> None:
+        self.folder = folder
+        self.started = time.monotonic()
+        self._claim = claim_folder(folder, config)
+
+    def run(self, name: str, title: str, work: Callable[[Path], Facts]) -> Facts:
+        """Run ``work`` unless it was done before, and return what it found.
+
+        Args:
+            name: File-name-safe name; the stage's folder is ``stages/<name>``.
+            title: What people read.
+            work: Gets the stage's folder, which may hold what an interrupted call left there.
+        """
+        folder = self.folder / "stages" / name
+        done = folder / DONE_FILE
+        self.say(f"{title}: done before" if done.is_file() else title)
+
+        def timed() -> Facts:
+            begun = time.monotonic()
+            facts = work(folder)
+            facts.setdefault("seconds", round(time.monotonic() - begun, 1))
+            return facts
+
+        facts: Facts = once(done, timed)
+        return facts
+
+    def say(self, text: str) -> None:
+        """Print a line with the time since this call of the command began, on standard error."""
+        elapsed = round(time.monotonic() - self.started)
+        print(f"[{elapsed // 60:3d}:{elapsed % 60:02d}] {text}", file=sys.stderr, flush=True)
+
 
 CHUNK = 128
 """Frames of one forward pass of torch on a CPU; the layers of more leave its cache."""

@@ -17,11 +17,10 @@ from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import write_text
 from bacalhaunet_paper.architectures import figure_3, figure_4, initial_experiments
 from bacalhaunet_paper.budgets import ALL, REPRODUCED, Setting
-from bacalhaunet_paper.figure_2 import figure_2
 from bacalhaunet_paper.figure_5 import figure_5
 from bacalhaunet_paper.jobs import Jobs
 from bacalhaunet_paper.network_table import Result
-from bacalhaunet_paper.table_3 import table_3
+from bacalhaunet_paper.quantization import figure_2, table_3
 
 REPRODUCTIONS: dict[str, Callable[[Jobs], tuple[Result, str]]] = dict(
     zip(REPRODUCED, (figure_2, table_3, figure_5, figure_4, figure_3, initial_experiments), strict=True)

@@ -1,4 +1,4 @@
-"""The measurement behind a card: every frame of a profile's full-size test split, gone through once, resumable."""
+"""What a card says of a network: its accuracy on the whole test split, gone through once, and its calibration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.calibration_data import frame_logits, signal_logits
+from bacalhaunet.classify.calibration_fit import calibrate
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.evaluation import evaluate
 from bacalhaunet.data.batches import Batch, GeneratedBatches
+from bacalhaunet.data.dataset import Batch as FrameBatch
 from bacalhaunet.data.evaluation import Evaluation
 from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ModelFileError
@@ -126,3 +130,36 @@ def _counts(values: Any, shape: tuple[int, ...], path: Path) -> NDArray[np.int64
     except ValueError as error:
         raise ModelFileError(f"the counts are damaged: {error}", where=str(path), action="delete the file") from error
     return counts
+
+
+_SIGNALS_SEED = 2018
+
+
+def fitted(engine: Engine, split: Split, signals: int) -> Calibration:
+    """Return a network's calibration with its errors before and after, measured on halves it was not fitted to.
+
+    Args:
+        engine: The network.
+        split: Validation frames.
+        signals: Signals of each class at every other SNR label that the correlation of frames is fitted to; 0, and
+            frames of another profile than the twin, leave it at its default.
+    """
+    print(f"calibrating on {split.frames:,} validation frames", file=sys.stderr)
+    logits, labels = frame_logits(engine, _batches(split), split.names)
+    of_twin = signals > 0 and split.profile == "twin"
+    heard = signal_logits(engine, [float(snr) for snr in SNRS_DB[::2]], signals, _SIGNALS_SEED) if of_twin else None
+    report = calibrate(logits, labels, heard)
+    measured = {
+        "frames": report.after.answers,
+        "data": f"validation frames of the {split.profile} profile, seed {split.seed}",
+        "ece": [round(report.before.ece, 5), round(report.after.ece, 5)],
+        "nll": [round(report.before.nll, 5), round(report.after.nll, 5)],
+    }
+    return replace(report.calibration, measured=measured)
+
+
+def _batches(split: Split) -> Iterator[FrameBatch]:
+    for part in split.parts():
+        for batch in split.batches(part):
+            frames, labels, snrs = (tensor.cpu().numpy() for tensor in (batch.frames, batch.labels, batch.snrs_db))
+            yield FrameBatch(frames, labels, snrs)

@@ -104,3 +104,27 @@ def test_a_missing_and_a_damaged_data_file_end_with_exit_code_2(network, tmp_pat
         code, _, err = run(capsys, network, "--data", tmp_path / name)
         assert code == 2
         assert name in err
+
+
+@pytest.mark.parametrize("ending", ["svg", "png"])
+def test_a_picture_is_drawn_and_the_document_stays_as_it_is(network, data, capsys, tmp_path, ending):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / f"evaluation.{ending}"
+    code, out, _ = run(capsys, network, "--data", data, "--json", "--picture", picture)
+    assert code == 0
+    assert set(json.loads(out)) == KEYS
+    assert picture.read_bytes().startswith(b"<?xml" if ending == "svg" else b"\x89PNG")
+
+
+def test_a_picture_of_no_known_kind_is_refused_before_anything_is_computed(network, data, capsys, tmp_path):
+    code, _, err = run(capsys, network, "--data", tmp_path / "missing.hdf5", "--picture", tmp_path / "e.doc")
+    assert code == 2
+    assert ".svg" in err
+
+
+def test_a_folder_is_written_that_report_makes_a_page_of(network, data, capsys, tmp_path):
+    code, _, err = run(capsys, network, "--data", data, "-o", tmp_path / "run")
+    assert code == 0
+    assert "bacalhaunet report" in err
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert "network.onnx" in (tmp_path / "run" / "report.html").read_text()

@@ -4,10 +4,10 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from bacalhaunet_paper.shipping_pages import CURVE_PICTURE, PAGE, SNR_PICTURE, cards, mark, pictures, section, written
+from bacalhaunet_paper.network_pages import CURVE_PICTURE, PAGE, SNR_PICTURE, cards, mark, pictures, section, written
 
 DOCS = Path(__file__).parents[2] / "docs"
-AGAIN = "make it again: python -m bacalhaunet_paper.shipping_pages docs"
+AGAIN = "make it again: python -m bacalhaunet_paper.network_pages cards docs"
 
 
 def test_the_page_says_what_the_cards_say():

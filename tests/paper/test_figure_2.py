@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from bacalhaunet_paper.figure_2 import clipping_error, figure_2, spread_of
 from bacalhaunet_paper.figures import QUANTILES
 from bacalhaunet_paper.jobs import Jobs
+from bacalhaunet_paper.quantization import clipping_error, figure_2, spread_of
 
 
 def test_the_error_of_samples_inside_the_range_is_that_of_rounding():

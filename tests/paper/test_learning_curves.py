@@ -5,7 +5,8 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet_paper.learning_curves import Curve, curve_of_run, learning_curves, main, own_part
+from bacalhaunet_paper.network_pages import Curve, curve_of_run, learning_curves, own_part
+from bacalhaunet_paper.network_pages import draw_curves as main
 
 
 def test_every_curve_is_named_in_its_colour():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 from bacalhaunet.cost.of import cost_of
-from bacalhaunet_paper.overview import main, overview, run_points
+from bacalhaunet_paper.network_pages import draw_overview as main
+from bacalhaunet_paper.network_pages import overview, run_points
 
 
 def test_the_bars_are_the_bit_operations_of_the_network():

@@ -21,8 +21,7 @@ from bacalhaunet.models.shipped_networks import find_shipped
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet_paper import shipping_measurement as measurement
-from bacalhaunet_paper.shipping import Amounts, ship
-from bacalhaunet_paper.shipping_card import digest
+from bacalhaunet_paper.shipping import Amounts, digest, ship
 from bacalhaunet_paper.shipping_measurement import Split, measure
 
 SMALL = Amounts(1, 1, 1, 0)

@@ -15,7 +15,7 @@ from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.data.generated import TEST_SEED, VALIDATION_SEED
 from bacalhaunet.models.shipped_networks import FOLDER, shipped_networks
 from bacalhaunet.radio.modulations import SNRS_DB
-from bacalhaunet_paper.shipping_card import digest
+from bacalhaunet_paper.shipping import digest
 from bacalhaunet_paper.shipping_measurement import Split
 
 ROOT = Path(__file__).parents[2]

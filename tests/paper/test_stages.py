@@ -1,7 +1,7 @@
 import pytest
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet_paper.stages import Stages
+from bacalhaunet_paper.jobs import Stages
 
 
 def test_a_stage_that_is_done_is_not_run_again_and_its_facts_are_read_back(tmp_path):

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 from bacalhaunet.report import published
-from bacalhaunet_paper.table_3 import quantized_bacalhaunet, six_bit_job, table_3
+from bacalhaunet_paper.quantization import quantized_bacalhaunet, six_bit_job, table_3
 
 
 def accuracy(job):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
@@ -47,10 +49,20 @@ def build(parser: ArgumentParser) -> None:
     parser.add_argument("--snr-max", type=float | None, default=None, help="largest SNR label in dB")
     parser.add_argument("--modulations", type=list[str] | None, default=None, help="only these, as [BPSK,QPSK]")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument(
+        "--picture", type=Path | None, default=None, help="draw accuracy over SNR and the confusion matrix (.svg, .png)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path | None, default=None, help="folder for the figures, which 'report' makes a page of"
+    )
 
 
 def run(arguments: Namespace) -> None:
-    """Evaluate and print."""
+    """Evaluate, print, draw."""
+    if arguments.picture is not None:
+        from bacalhaunet.report.figures.style import check_picture
+
+        check_picture(arguments.picture)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         engine = open_engine(arguments.target, arguments.engine, threads=arguments.threads)
@@ -60,10 +72,27 @@ def run(arguments: Namespace) -> None:
     frames = open_dataset(arguments.data, frame_length=engine.frame_length).part(arguments.split)
     limits = {"snr_min_db": arguments.snr_min, "snr_max_db": arguments.snr_max, "names": arguments.modulations}
     result = _evaluate(engine, frames.select(**limits))
+    _write(result, arguments)
     if arguments.json:
         print(json.dumps(result.to_dict()))
     else:
         _print(result, f"{arguments.target} ({engine.name})", arguments.split)
+
+
+def _write(result: Evaluation, arguments: Namespace) -> None:
+    """Draw the picture and write the folder that were asked for."""
+    if arguments.picture is not None:
+        from bacalhaunet.report.figures.accuracy import evaluation_figure
+        from bacalhaunet.report.figures.style import save_figure
+
+        figure = evaluation_figure(result, f"{arguments.target}, {arguments.split} part")
+        save_figure(figure, arguments.picture, "evaluation")
+    if arguments.output is not None:
+        from bacalhaunet.report.run_folders import write_evaluation
+
+        words = ["bacalhaunet", "evaluate", arguments.target, "--data", arguments.data, "--split", arguments.split]
+        write_evaluation(result, arguments.target, arguments.data, shlex.join(words), arguments.output)
+        print(f"next: bacalhaunet report {arguments.output}", file=sys.stderr)
 
 
 def _evaluate(engine: Engine, frames: Frames) -> Evaluation:
@@ -81,7 +110,7 @@ def _print(result: Evaluation, network: str, part: str) -> None:
     by_snr = Table("SNR dB", "accuracy %", title="by SNR")
     for snr, value in result.accuracy_by_snr.items():
         by_snr.add_row(str(snr), f"{100 * value:.1f}")
-    by_modulation = Table("modulation", "accuracy %", "most often taken for", title="by modulation")
+    by_modulation = Table("class", "accuracy %", "most often taken for", title="by class")
     confusion = result.confusion
     for name, value in result.accuracy_by_modulation.items():
         row = confusion[result.names.index(name)].copy()

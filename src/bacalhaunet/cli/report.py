@@ -7,8 +7,6 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bacalhaunet.report.page import write_report
-
 _DESCRIPTION = """\
 A web page about a run: accuracy over SNR, confusion matrices, the cost table, the path of the compression beside the
 published points, protocol and intervals. One file with nothing from elsewhere in it: open it in a browser, mail it,
@@ -16,16 +14,17 @@ print it."""
 
 _EPILOG = """\
 example:
-  bacalhaunet reproduce --budget quick          leaves a run folder, report included
-  bacalhaunet report runs/reproduce-quick                 writes runs/reproduce-quick/report.html again
-  bacalhaunet report runs/reproduce-quick -o page.html    writes it elsewhere"""
+  bacalhaunet report runs/six-bits                 what train, prune or compress left: writes runs/six-bits/report.html
+  bacalhaunet evaluate lite --data twin.hdf5 -o runs/lite
+  bacalhaunet report runs/lite -o page.html        what evaluate found, written elsewhere
+  bacalhaunet report runs/reproduce-quick          the main job's, written again"""
 
 
 def build(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder of a run; it holds run.json")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder of a run")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the HTML file; report.html in the run folder if not given"
     )
@@ -33,4 +32,6 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the page and print its path."""
+    from bacalhaunet.report.page import write_report
+
     print(write_report(arguments.run, arguments.output))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.errors import ConfigError
-from bacalhaunet.outputs import whole_file, write_text
 
 if TYPE_CHECKING:
     from bacalhaunet.search.front import Result
@@ -58,16 +57,12 @@ def run(arguments: Namespace) -> None:
 
 def _draw(best: list[Result], others: list[Result], picture: Path) -> None:
     from bacalhaunet.report.figures.score_plane import PlanePoint, search_front_figure
-    from bacalhaunet.report.figures.style import to_svg_file
+    from bacalhaunet.report.figures.style import save_figure
 
     labelled = {best[0].number, best[-1].number} if best else set()
     points = [PlanePoint(f"trial {r.number}" * (r.number in labelled), r.score, r.accuracy) for r in best]
     figure = search_front_figure(points, [PlanePoint("", r.score, r.accuracy) for r in others])
-    if picture.suffix == ".svg":
-        write_text(picture, to_svg_file(figure, "front"))
-        return
-    with whole_file(picture) as partial:
-        figure.savefig(partial, format="png", dpi=150, facecolor="#ffffff")
+    save_figure(figure, picture, "front")
 
 
 def _table(found: list[Result], best: list[Result]) -> list[str]:

@@ -1,13 +1,8 @@
-"""The report of a run as one HTML page with nothing from elsewhere in it.
-
-A classified recording as the report shows it: the answer, the runners-up, the facts.
-
-What the accuracies of a run mean, in words.
-"""
+"""The report of a run as one HTML page with nothing from elsewhere in it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bacalhaunet import __version__
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published, wording
-from bacalhaunet.report.run import Run, RunStep, load_run
+from bacalhaunet.report.run import Run, RunStep
 from bacalhaunet.report.run_figures import RunFigures, draw_figures
+from bacalhaunet.report.run_folders import read_run
 
 _ANSWER = {"label", "confidence", "agreement", "probabilities"}
 """Fields of the summary that the answer shows; the others are facts."""
@@ -124,21 +120,25 @@ def protocol_sentences(run: Run) -> list[str]:
     if run.record.profile in _SOURCES:
         sentences.append(_SOURCES[run.record.profile])
     if run.evaluated and (last := run.evaluated[-1].evaluation):
-        modulations, snrs = len(last.by_modulation), len(last.by_snr)
-        sentences.append(
-            f"Accuracy is the share of {wording.count(last.frames)} frames that were classified correctly, "
-            f"over {modulations} modulations and {snrs} SNR labels."
-        )
+        counted = wording.count(last.frames)
+        if last.by_modulation:
+            snrs = f" and {len(last.by_snr)} SNR labels" if last.by_snr else ""
+            over = f"over {len(last.by_modulation)} modulations{snrs}"
+            sentences.append(f"Accuracy is the share of {counted} frames that were classified correctly, {over}.")
+        else:
+            sentences.append(
+                f"Accuracy is the share of {counted} validation frames that were classified correctly. Choices were "
+                "made on these frames, so it flatters a little: 'bacalhaunet evaluate --split test' gives the accuracy "
+                "to report."
+            )
         sentences.append(
             "Intervals are Wilson's at 95 %. They cover the chance in which frames were drawn, not the chance in "
             "training: another seed can move an accuracy further than its interval is wide."
         )
     seen = sum(step.record.frames_seen for step in run.steps)
     if seen:
-        sentences.append(
-            f"The network saw {wording.count(seen)} frames in all steps together; the paper's training saw about "
-            "46 million."
-        )
+        paper = "; the paper's training saw about 46 million" if run.comparable else ""
+        sentences.append(f"The network saw {wording.count(seen)} frames in all steps together{paper}.")
     return sentences
 
 
@@ -175,17 +175,40 @@ class StepRow:
     duration: str
 
 
+@dataclass(frozen=True)
+class SpeedRow:
+    """One engine's speed, as text; ``times`` is its frames per second over those of the last engine."""
+
+    engine: str
+    latency: str
+    rate: str
+    times: str
+
+
+def speed_rows(speeds: Sequence[Mapping[str, Any]]) -> list[SpeedRow]:
+    """Return the table of speeds, rows as ``bench --json`` prints them."""
+    return [
+        SpeedRow(
+            engine=str(row["engine"]),
+            latency=f"{row['latency_us']:.0f}",
+            rate=wording.count(row["frames_per_second"]),
+            times=f"{row['frames_per_second'] / max(speeds[-1]['frames_per_second'], 1e-9):.1f}",
+        )
+        for row in speeds
+    ]
+
+
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Write the report of the run in ``folder`` and return its path.
 
     Args:
-        folder: A run folder.
+        folder: The folder of a run: of the main job, or one that train, prune, compress or evaluate left.
         output: The HTML file; None: ``report.html`` in the run folder.
 
     Raises:
         ConfigError: If the folder holds no run, a part of it is damaged, or the output cannot be written.
     """
-    run = load_run(folder)
+    run = read_run(folder)
     path = Path(output) if output is not None else Path(folder) / "report.html"
     write_text(path, render_page(run))
     return path
@@ -215,6 +238,7 @@ def render_page(run: Run) -> str:
         sentences=protocol_sentences(run),
         protocol=protocol_rows(run),
         classification=view_classification(run.record.classification),
+        speed=speed_rows(run.record.speed),
     )
 
 
@@ -240,16 +264,25 @@ def _headlines(run: Run) -> list[Headline]:
     return found
 
 
+def _papers(steps: Sequence[RunStep]) -> Iterator[published.PublishedPoint | None]:
+    """Yield the published network beside each step: in float, trained at 6 bits, pruned as often as it; or None."""
+    path, prunings, trainings = published.pruning_steps(), 0, 0
+    for step in steps:
+        prunings += step.record.kind == "prune"
+        trainings += step.record.kind == "train"
+        if step.record.kind == "start":
+            yield published.table_3()[0]
+        elif step.record.kind == "prune" and prunings < len(path):
+            yield path[prunings]
+        else:
+            yield path[0] if step.record.kind == "train" and trainings == 1 else None
+
+
 def step_rows(steps: tuple[RunStep, ...]) -> list[StepRow]:
-    """Return the table of steps; the first training and the n-th pruning stand beside the paper's."""
+    """Return the table of steps; what the paper did likewise stands beside ours."""
     rows: list[StepRow] = []
-    path = published.pruning_steps()
-    prunings = 0
-    for index, step in enumerate(steps):
+    for step, paper in zip(steps, _papers(steps), strict=True):
         record = step.record
-        prunings += record.kind == "prune"
-        place = prunings if record.kind == "prune" else 0 if index == 0 and record.kind == "train" else len(path)
-        paper = path[place] if place < len(path) else None
         settings = [
             f"{symbol} {wording.setting(value)}"
             for symbol, value in (("λ", record.weight_decay), ("ε", record.min_abs_weight))

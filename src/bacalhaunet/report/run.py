@@ -1,7 +1,4 @@
-"""A run as the report sees it: the record with the measurements it points to.
-
-What a run measured at one step: the accuracy and the cost, read from the JSON its commands printed.
-"""
+"""A run as the report sees it: the record with the measurements it points to, read from the JSON of commands."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import numpy as np
 
 from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.run_record import CONFIG_FILE, Fields, RunRecord, StepRecord, read_object, read_run_record
 
 if TYPE_CHECKING:
@@ -112,7 +110,11 @@ def read_cost(path: Path) -> StepCost:
     Raises:
         ConfigError: If the file is missing or is not what ``cost --json`` prints.
     """
-    fields = read_object(path, "the cost")
+    return parse_cost(read_object(path, "the cost"))
+
+
+def parse_cost(fields: Fields) -> StepCost:
+    """Return the cost that an object as ``cost --json`` prints holds."""
     return StepCost(
         bit_ops=fields.number("bit_ops", 0),
         bit_mem=fields.number("bit_mem", 0),
@@ -175,12 +177,18 @@ class RunStep:
 
 @dataclass(frozen=True)
 class Run:
-    """A run with its steps and its resolved configuration (empty where the folder has none)."""
+    """A run with its steps, its resolved configuration (empty where the folder has none) and its class names."""
 
     folder: Path
     record: RunRecord
     steps: tuple[RunStep, ...]
     config: str
+    classes: tuple[str, ...] = NAMES
+
+    @property
+    def comparable(self) -> bool:
+        """Whether published figures mean anything beside it: its classes are RadioML's."""
+        return all(name in NAMES for name in self.classes)
 
     @property
     def evaluated(self) -> tuple[RunStep, ...]:
@@ -209,7 +217,10 @@ def load_run(folder: Path) -> Run:
         )
         for step in record.steps
     )
-    return Run(folder, record, steps, _config(folder / CONFIG_FILE))
+    named = [
+        tuple(step.evaluation.by_modulation) for step in steps if step.evaluation and step.evaluation.by_modulation
+    ]
+    return Run(folder, record, steps, _config(folder / CONFIG_FILE), named[-1] if named else NAMES)
 
 
 def _config(path: Path) -> str:

@@ -44,7 +44,7 @@ def draw_figures(run: Run) -> RunFigures:
     steps = run.evaluated
     return RunFigures(
         plane=_plane(run),
-        snr=_snr(steps),
+        snr=_snr(steps, run.comparable),
         modulations=_modulations(steps),
         confusions=_confusions(steps[-1].evaluation) if steps and steps[-1].evaluation else (),
         curve=learning_curve(run.record.curve) if run.record.curve else "",
@@ -61,10 +61,10 @@ def _plane(run: Run) -> str:
         for step in run.steps
         if step.cost and step.evaluation and step.cost.score > 0
     ]
-    return score_plane(points) if points else ""
+    return score_plane(points, beside_published=run.comparable) if points else ""
 
 
-def _snr(steps: tuple[RunStep, ...]) -> str:
+def _snr(steps: tuple[RunStep, ...], comparable: bool) -> str:
     curves = [
         SnrCurve(
             _short_title(step),
@@ -76,7 +76,8 @@ def _snr(steps: tuple[RunStep, ...]) -> str:
     ]
     if not curves:
         return ""
-    return accuracy_over_snr(curves, [SnrCurve("VGG10, published", published.accuracy_by_snr("VGG10"))])
+    beside = [SnrCurve("VGG10, published", published.accuracy_by_snr("VGG10"))] if comparable else []
+    return accuracy_over_snr(curves, beside)
 
 
 def _modulations(steps: tuple[RunStep, ...]) -> str:

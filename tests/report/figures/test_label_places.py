@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.score_plane import place_labels
+from bacalhaunet.report.figures.score_plane import PlanePoint, place_labels, score_plane_figure
 from bacalhaunet.report.figures.style import new_figure
 
 
@@ -41,3 +41,39 @@ def test_a_label_leaves_the_line_it_would_cross():
         [box] = boxes(axes)
         along = axes.transData.transform([(t, t) for t in np.linspace(0, 1, 200)])
     assert not ((along > box[0]) & (along < box[1])).all(axis=1).any()
+
+
+def test_a_label_stands_nearer_to_its_own_point_than_to_any_other():
+    points = [("one", 0.0, 0.0), ("two", 0.25, 0.06), ("three", -0.3, 0.08)]
+    with new_figure(4, 4) as (figure, axes):
+        axes.set(xlim=(-1, 1), ylim=(-1, 1))
+        place_labels(axes, points)
+        figure.draw_without_rendering()
+        spots = axes.transData.transform([(x, y) for _, x, y in points])
+        for number, box in enumerate(boxes(axes)):
+            outside = np.maximum(np.maximum(box[0] - spots, spots - box[1]), 0)
+            assert np.hypot(*outside.T).argmin() == number
+
+
+def test_a_label_that_finds_no_room_is_left_out_if_it_may_be():
+    crowd = [[(x, y)] for x in np.linspace(-1, 1, 60) for y in np.linspace(-1, 1, 60)]
+    for optional, count in ((False, 1), (True, 0)):
+        with new_figure(4, 4) as (_, axes):
+            axes.set(xlim=(-1, 1), ylim=(-1, 1))
+            place_labels(axes, [("middle", 0.0, 0.0)], crowd, optional=optional)
+            assert len(axes.texts) == count
+
+
+@pytest.mark.parametrize("accuracies", [(0.589, 0.581, 0.577, 0.568, 0.562), (0.58, 0.575, 0.57, 0.565, 0.56)])
+def test_no_text_of_the_plane_covers_another(accuracies):
+    scores = (0.98, 0.062, 0.0272, 0.0195, 0.0171)
+    path = [
+        PlanePoint(f"step number {n}", s, a, (a - 0.006, a + 0.006))
+        for n, (s, a) in enumerate(zip(scores, accuracies, strict=True))
+    ]
+    figure = score_plane_figure(path)
+    figure.draw_without_rendering()
+    drawn = boxes(figure.axes[0])
+    assert len(drawn) > 8
+    for one, other in itertools.combinations(drawn, 2):
+        assert not (np.minimum(one[1], other[1]) > np.maximum(one[0], other[0])).all()

@@ -1,11 +1,4 @@
-"""Validation accuracy against training frames seen.
-
-Accuracy over SNR of several networks, with 95 % intervals, beside a published curve.
-
-Accuracy of each modulation, sorted, before and after compression.
-
-A confusion matrix: of the frames of each true class, the share answered as each class.
-"""
+"""Figures of accuracy: over SNR with 95 % intervals, by class, of each class taken for each, over frames trained."""
 
 from __future__ import annotations
 
@@ -15,13 +8,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bacalhaunet.report.figures.style import GRID, INK, MUTED, ON_SERIES, SERIES, new_figure, series, spread, to_svg
+from bacalhaunet.data.evaluation import wilson_interval
+from bacalhaunet.report.figures.style import (
+    GRID,
+    INK,
+    MUTED,
+    ON_SERIES,
+    SERIES,
+    new_figure,
+    panels,
+    series,
+    spread,
+    to_svg,
+)
 from bacalhaunet.report.run_record import CurveRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from bacalhaunet.data.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -121,21 +128,53 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], name: str,
         name: Prefix of the ids.
         title: What the matrix is about.
     """
-    shares = row_shares(counts)
-    size = len(names)
     with new_figure(7.4, 6.9, grid=False) as (figure, axes):
-        _cells(axes, shares)
-        for row, column in np.argwhere(shares >= 0.1):
-            share = float(shares[row, column])
-            colour = ON_SERIES if share >= 0.55 else INK
-            place = (column + 0.5, row + 0.52)
-            axes.text(*place, f"{100 * share:.0f}", color=colour, fontsize=6.5, ha="center", va="center")
-        axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", ylabel="true", xlabel="answered")
-        axes.set_xticks(np.arange(size) + 0.5, names, rotation=90, fontsize=8)
-        axes.set_yticks(np.arange(size) + 0.5, names, fontsize=8)
-        axes.tick_params(length=0, colors=MUTED)
-        axes.spines[:].set_visible(False)
+        _draw_confusion(axes, row_shares(counts), names)
         return to_svg(figure, name, f"Confusion matrix, {title}")
+
+
+def evaluation_figure(evaluation: Evaluation, title: str) -> Figure:
+    """Return the figure of an evaluation: accuracy over SNR, where SNRs are known, and the confusion matrix.
+
+    Args:
+        evaluation: Of any classes, one or more.
+        title: What was evaluated.
+    """
+    low, high = evaluation.interval
+    said = (
+        f"{100 * evaluation.accuracy:.2f} % of {evaluation.frames:,} frames; 95 %: {100 * low:.2f} to {100 * high:.2f}"
+    )
+    side = min(6.9, 2.6 + 0.2 * len(evaluation.names))
+    over_snr = len(evaluation.accuracy_by_snr) > 1
+    with panels((side + 5.2) if over_snr else side + 0.6, side, [""] * (1 + over_snr), grid=False) as (figure, made):
+        figure.suptitle(f"{title}\n{said}", x=0.01, ha="left", fontsize=10, color=INK)
+        if over_snr:
+            made[0].grid(axis="y")
+            _draw(made[0], [SnrCurve("", evaluation.accuracy_by_snr, _snr_intervals(evaluation))], ())
+        _draw_confusion(made[-1], row_shares(evaluation.confusion), evaluation.names)
+        return figure
+
+
+def _snr_intervals(evaluation: Evaluation) -> dict[int, tuple[float, float]]:
+    tables = [evaluation.confusion_at(snr) for snr in evaluation.accuracy_by_snr]
+    bounds = [wilson_interval(int(np.trace(table)), int(table.sum())) for table in tables]
+    return dict(zip(evaluation.accuracy_by_snr, bounds, strict=True))
+
+
+def _draw_confusion(axes: Axes, shares: NDArray[np.float64], names: Sequence[str]) -> None:
+    """Draw the shares of each true class (rows), as a number where it is a tenth or more."""
+    size = len(names)
+    _cells(axes, shares)
+    for row, column in np.argwhere(shares >= 0.1):
+        share = float(shares[row, column])
+        colour = ON_SERIES if share >= 0.55 else INK
+        place = (column + 0.5, row + 0.52)
+        axes.text(*place, f"{100 * share:.0f}", color=colour, fontsize=6.5, ha="center", va="center")
+    axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", ylabel="true", xlabel="answered")
+    axes.set_xticks(np.arange(size) + 0.5, names, rotation=90, fontsize=8)
+    axes.set_yticks(np.arange(size) + 0.5, names, fontsize=8)
+    axes.tick_params(length=0, colors=MUTED)
+    axes.spines[:].set_visible(False)
 
 
 def _cells(axes: Axes, shares: NDArray[np.float64]) -> None:

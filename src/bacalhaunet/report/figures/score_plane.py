@@ -1,16 +1,17 @@
-"""The accuracy-score plane: the path of a compression beside the published points.
+"""The accuracy-score plane: the path of a compression, or the front of a search, beside the published points.
 
-The front of a search in the accuracy-score plane, beside the published points.
-
-Labels beside points, each where it covers least: other labels, points, lines.
+Labels stand beside their points, each at the one of twelve places where it covers least of other labels, points and
+lines. adjustText moves labels step by step from where they begin, by forces: it ends elsewhere with another release or
+another font, where these places follow from the points alone, and a picture made again is the same to the byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,36 +34,44 @@ class PlanePoint:
     interval: tuple[float, float] | None = None
 
 
-# Where each published label stands beside its point, in points to the right and up, so that none covers another. One
-# entry is left out: AaronNet32++, whose training could see test frames.
-_LABELS: dict[str, tuple[str, tuple[int, int], str]] = {
-    "VGG10, 8 bits (baseline)": ("VGG10 baseline", (7, 6), "left"),
-    "BacalhauNet, 6 bits, pruned": ("winner of 2021", (6, -13), "left"),
-    "AaronNet32": ("AaronNet32", (-4, 8), "right"),
-    "AaronNet48++": ("AaronNet48++", (-6, 4), "right"),
-    "AaronNet48+": ("AaronNet48+", (-7, 3), "right"),
-    "Feedback magnitude pruning of VGG10, 4 bits": ("VGG10, 4 bits", (6, 4), "left"),
-    "Imperial, 6 bits lowered to 4 and 5": ("Imperial", (7, -4), "left"),
+# What published networks are called in the plane. One is left out: AaronNet32++, whose training could see test frames.
+_LABELS: dict[str, str] = {
+    "VGG10, 8 bits (baseline)": "VGG10 baseline",
+    "BacalhauNet, 6 bits, pruned": "winner of 2021",
+    "AaronNet32": "AaronNet32",
+    "AaronNet48++": "AaronNet48++",
+    "AaronNet48+": "AaronNet48+",
+    "Feedback magnitude pruning of VGG10, 4 bits": "VGG10, 4 bits",
+    "Imperial, 6 bits lowered to 4 and 5": "Imperial",
 }
 
 
 _CROWDED_POINTS = 14
 """Height of the plane in points of accuracy beyond which published labels would cover each other."""
 
+_OURS = 10.0
+"""Font size of our labels."""
+
 _NAMED_IN_A_CROWD = ("VGG10 baseline", "winner of 2021")
 
 
-def score_plane(path: Sequence[PlanePoint], name: str = "plane") -> str:
+def score_plane(path: Sequence[PlanePoint], name: str = "plane", *, beside_published: bool = True) -> str:
     """Return the figure as SVG for a page.
 
     Args:
         path: Our networks in the order they were made; none draws the published points alone.
         name: Prefix of the ids.
+        beside_published: Whether the published networks are drawn too: they know RadioML's classes alone.
     """
     with new_figure(7.4, 4.6) as (figure, axes):
-        draw_plane(axes, path)
+        draw_plane(axes, path, beside_published=beside_published)
         steps = "; ".join(f"{p.label}: {100 * p.accuracy:.2f} % at {p.score:.4g}" for p in path)
-        return to_svg(figure, name, f"Accuracy over score beside the published networks. {steps}", halo=True)
+        return to_svg(
+            figure,
+            name,
+            f"Accuracy over score{' beside the published networks' * beside_published}. {steps}",
+            halo=True,
+        )
 
 
 def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
@@ -76,67 +85,69 @@ def score_plane_figure(path: Sequence[PlanePoint]) -> Figure:
         return figure
 
 
-def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True) -> None:
+def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True, beside_published: bool = True) -> None:
     """Draw the plane into axes that are already in this style.
 
     Args:
         axes: Where it is drawn.
         path: Our networks.
         joined: Whether a line joins them in their order.
+        beside_published: Whether the published networks are drawn too.
     """
     axes.set_xscale("log")
     accuracies = [point.accuracy for point in path]
-    axes.set_ylim(
-        100 * min([0.547, *(a - 0.04 for a in accuracies)]), 100 * max([0.612, *(a + 0.02 for a in accuracies)])
-    )
-    axes.set_xlim(0.22 * min([0.012, *(point.score for point in path)]), 2.6 * max([1.0, *(p.score for p in path)]))
-    _published(axes)
-    for point in path:
-        if point.interval:
-            axes.plot([point.score] * 2, [100 * bound for bound in point.interval], color=SERIES[0], linewidth=1.2)
+    low, high, cheapest, dearest = (0.547, 0.612, 0.012, 1.0) if beside_published else (1.0, 0.0, math.inf, 0.0)
+    axes.set_ylim(100 * min([low, *(a - 0.04 for a in accuracies)]), 100 * max([high, *(a + 0.02 for a in accuracies)]))
+    scores = [point.score for point in path]
+    axes.set_xlim(0.22 * min([cheapest, *scores]), 2.6 * max([dearest, *scores]))
+    named = _published(axes) if beside_published else []
+    intervals = [[(p.score, 100 * bound) for bound in p.interval] for p in path if p.interval]
+    for interval in intervals:
+        axes.plot(*zip(*interval, strict=True), color=SERIES[0], linewidth=1.2)
+    places = list(zip(scores, [100 * a for a in accuracies], strict=True))
     if joined:
-        axes.plot([p.score for p in path], [100 * a for a in accuracies], color=SERIES[0], linewidth=1.6)
-    axes.plot([p.score for p in path], [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
-    for point in path:
-        place = (point.score, 100 * point.accuracy)
-        below = (9, -12) if joined else (9, -3)
-        axes.annotate(point.label, place, below, textcoords="offset points", color=INK if joined else SERIES[0])
+        axes.plot(*zip(*places, strict=True), color=SERIES[0], linewidth=1.6)
+    axes.plot(scores, [100 * a for a in accuracies], "o", color=SERIES[0], markersize=6.5)
     ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if axes.get_xlim()[0] <= tick]
     axes.set_xticks([tick for tick in ticks if tick <= axes.get_xlim()[1]], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xticks([], minor=True)
     axes.set(xlabel="inference cost score, logarithmic; 1 is the 8-bit VGG10", ylabel="accuracy, %")
+    drawn = [[place] for line in axes.lines for place in np.asarray(line.get_xydata()).tolist()]
+    least = 100 * published.baseline().accuracy_at_least
+    lines = [places, *intervals, *drawn, [(score, least) for score in axes.get_xlim()] if beside_published else []]
+    ours = [(p.label, *place) for p, place in zip(path, places, strict=True) if p.label]
+    place_labels(axes, ours, lines, size=_OURS, color=INK if joined else SERIES[0])
+    single = set(_LABELS.values()) - set(_NAMED_IN_A_CROWD)
+    place_labels(axes, [label for label in named if label[0] not in single], lines, color=MUTED)
+    place_labels(axes, [label for label in named if label[0] in single], lines, color=MUTED, optional=True)
 
 
-def _published(axes: Axes) -> None:
-    """Draw the published points; where they crowd at the top of a tall plane, only two of them are named."""
+def _published(axes: Axes) -> list[tuple[str, float, float]]:
+    """Draw the published points and the least accuracy; return the names of points and their places.
+
+    Where they crowd at the top of a tall plane, two of them alone are named.
+    """
     low, high = axes.get_ylim()
-    crowded = high - low > _CROWDED_POINTS
     least = 100 * published.baseline().accuracy_at_least
     axes.axhline(least, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
-    right = axes.get_xlim()[1]
-    _label(axes, "56 %, the challenge's least", (right, least), (-2, -11), "right")
+    note: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "color": MUTED, "fontsize": 8.5}
+    axes.annotate("56 %, the challenge's least", (axes.get_xlim()[1], least), (-2, -11), **note)
     steps = published.pruning_steps()
     axes.plot([s.score for s in steps], [100 * s.accuracy for s in steps], "o-", color=MUTED, markersize=4, linewidth=1)
-    if not crowded:
-        _label(axes, "the paper's path", (steps[0].score, 100 * steps[0].accuracy), (8, -3), "left")
-    _unpruned(axes, crowded)
+    named = [("the paper's path", steps[0].score, 100 * steps[0].accuracy), *_unpruned(axes)]
     for point in (*published.networks(), *published.other_entries()):
         if point.label in _LABELS:
-            text, offset, side = _LABELS[point.label]
-            place = (point.score, 100 * point.accuracy)
-            axes.plot(*place, "D", color=MUTED, markersize=4.5)
-            if not crowded or text in _NAMED_IN_A_CROWD:
-                _label(axes, text, place, offset, side)
+            axes.plot(point.score, 100 * point.accuracy, "D", color=MUTED, markersize=4.5)
+            named.append((_LABELS[point.label], point.score, 100 * point.accuracy))
+    crowded = high - low > _CROWDED_POINTS
+    return [label for label in named if label[0] in _NAMED_IN_A_CROWD] if crowded else named
 
 
-def _unpruned(axes: Axes, crowded: bool) -> None:
+def _unpruned(axes: Axes) -> Iterator[tuple[str, float, float]]:
     """Draw table 3 and figure 4a, hollow: networks before pruning, float ones of table 3 left out."""
     table = [point for point in published.table_3() if point.score < 1]
-    for points, text, offset in (
-        (table, "table 3, 8 to 5 bits", (4, 7)),
-        (published.figure_4a(), "figure 4a, float", (7, -3)),
-    ):
+    for points, text in ((table, "table 3, 8 to 5 bits"), (published.figure_4a(), "figure 4a, float")):
         axes.plot(
             [p.score for p in points],
             [100 * p.accuracy for p in points],
@@ -147,12 +158,7 @@ def _unpruned(axes: Axes, crowded: bool) -> None:
             markeredgewidth=0.8,
         )
         anchor = points[0] if points is table else points[-1]
-        if not crowded:
-            _label(axes, text, (anchor.score, 100 * anchor.accuracy), offset, "left")
-
-
-def _label(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], side: str) -> None:
-    axes.annotate(text, place, offset, textcoords="offset points", ha=side, color=MUTED, fontsize=8.5)
+        yield text, anchor.score, 100 * anchor.accuracy
 
 
 _TICKS = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]
@@ -194,17 +200,24 @@ def search_front_figure(front: Sequence[PlanePoint], others: Sequence[PlanePoint
 Places = NDArray[np.float64]
 """Places (n, 2) in points; of a box the lower left and the upper right corner."""
 
-_SIDES = ((1, 0.6), (-1, 0.6), (1, -0.6), (-1, -0.6), (0, 1), (0, -1), (1, 0), (-1, 0))
-"""Where a label may stand, the best first: right (1) or left (-1), above (1) or below (-1) of the point."""
+_SIDES = (
+    *((1, 0.6), (-1, 0.6), (1, -0.6), (-1, -0.6), (0, 1), (0, -1), (1, 0), (-1, 0)),
+    *((0.8, 2.1), (-0.8, 2.1), (0.8, -2.1), (-0.8, -2.1)),
+)
+"""Where a label may stand, the best first: right (1) or left (-1), above (1) or below (-1) of the point; the last four
+leave room for another label between."""
 
 _GAP = 5.0
 """Points between a point and its label."""
 
-_STEPS = 40
-"""Places on a line that a label should not cover."""
+_APART = 3.0
+"""Points between two places of a line that a label should not cover."""
 
 _MARKER = 8
 """Places of a line that are as bad to cover as a marker."""
+
+_STRANGER = 6.0
+"""Places of a line that are as bad to cover as it is to stand as near to another marker as to one's own."""
 
 
 def place_labels(
@@ -213,6 +226,8 @@ def place_labels(
     lines: Sequence[Sequence[tuple[float, float]]] = (),
     *,
     size: float = 8.5,
+    color: str = INK,
+    optional: bool = False,
 ) -> None:
     """Write labels beside their points, clear of texts that are there. The limits of the axes must be final.
 
@@ -222,34 +237,63 @@ def place_labels(
         lines: Polylines in data coordinates that labels should not cover; intervals are short ones,
             single points are markers.
         size: Font size in points.
+        color: Of the texts.
+        optional: Whether a label is left out that would cover a line, a marker or another label wherever it stood.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # the layout decides how large the axes are
     scale = 72 / figure.dpi
-    obstacles = [np.array([(x, y) for _, x, y in labels])]
-    obstacles += [_along(np.array(line, float)) for line in lines]
-    covered = scale * axes.transData.transform(np.concatenate(obstacles))
+    corners = [np.array([(x, y)]) for _, x, y in labels] + [np.array(line, float) for line in lines]
+    drawn = [_along(scale * axes.transData.transform(line)) for line in corners if len(line)]
+    covered = np.concatenate(drawn) if drawn else np.zeros((0, 2))
+    markers = np.concatenate([np.zeros((0, 2)), *[line[:1] for line in drawn if (line == line[0]).all()]])
     frame = scale * np.array([axes.bbox.min, axes.bbox.max])
     taken: list[Places] = [scale * text.get_window_extent().get_points() for text in axes.texts if text.get_text()]
     for text, x, y in labels:
         place = scale * axes.transData.transform((x, y))
         boxes = [_box(place, side, text, size) for side in _SIDES]
-        costs = [_cost(box, covered, taken, frame) + 0.01 * rank for rank, box in enumerate(boxes)]
+        costs = [
+            _cost(box, covered, taken, frame) + _STRANGER * _strangers(box, place, markers) + 0.01 * rank
+            for rank, box in enumerate(boxes)
+        ]
         chosen = boxes[int(np.argmin(costs))]
+        if optional and min(costs) >= 1:
+            continue
         taken.append(chosen)
         offset = chosen.mean(axis=0) - place
         axes.annotate(
-            text, (x, y), tuple(offset), textcoords="offset points", ha="center", va="center", color=INK, fontsize=size
+            text,
+            (x, y),
+            tuple(offset),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            color=color,
+            fontsize=size,
         )
 
 
+def _strangers(box: Places, place: Places, markers: Places) -> int:
+    """Return how many other markers are as near to a label as its own point: it would be taken for theirs."""
+
+    def distance(points: Places) -> Places:
+        outside = np.maximum(np.maximum(box[0] - points, points - box[1]), 0.0)
+        return np.asarray(np.hypot(outside[..., 0], outside[..., 1]))
+
+    other = np.abs(markers - place).max(axis=1) > 1.0
+    return int((distance(markers[other]) <= distance(place) + 1.0).sum())
+
+
 def _along(line: Places) -> Places:
-    """Return places along a polyline; a single point is a marker, which counts as several of them."""
+    """Return places along a polyline in points; a single point is a marker, which counts as several of them."""
     if len(line) < 2:
         return np.repeat(line, _MARKER, axis=0)
-    steps = np.linspace(0, 1, _STEPS)[:, None]
-    return np.concatenate([(1 - steps) * a + steps * b for a, b in pairwise(line)])
+    parts = []
+    for a, b in pairwise(line):
+        share = np.linspace(0, 1, 2 + int(np.hypot(*(b - a)) / _APART))[:, None]
+        parts.append((1 - share) * a + share * b)
+    return np.concatenate(parts)
 
 
 def _box(place: Places, side: tuple[float, float], text: str, size: float) -> Places:

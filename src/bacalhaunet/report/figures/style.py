@@ -2,8 +2,6 @@
 
 Colours are roles. In a web page a role is a CSS variable, so that one SVG serves a light and a dark page; as a file
 of its own the SVG carries the light page's colours.
-
-Figures of several panels side by side, in the style of the others.
 """
 
 from __future__ import annotations
@@ -12,8 +10,12 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+from bacalhaunet.errors import ConfigError
+from bacalhaunet.outputs import whole_file, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,6 +113,34 @@ def to_svg_file(figure: Figure, name: str) -> str:
 
     with mpl.rc_context({"svg.fonttype": "path", "savefig.facecolor": "#ffffff"}):
         return _raw_svg(figure, name, whole=True)
+
+
+PICTURE_ENDINGS = (".svg", ".png", ".pdf")
+
+
+def check_picture(path: Path) -> Path:
+    """Return a path that a picture can be written to.
+
+    Raises:
+        ConfigError: If it ends in something that is no kind of picture.
+    """
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        raise ConfigError(f"a picture cannot end in {path.suffix!r}", where=str(path), allowed=".svg, .png or .pdf")
+    return path
+
+
+def save_figure(figure: Figure, path: Path, name: str) -> Path:
+    """Write a figure on white as the kind of picture that the path ends in, and return the path.
+
+    Raises:
+        ConfigError: If the path ends in something else, or cannot be written.
+    """
+    if check_picture(path).suffix.lower() == ".svg":
+        write_text(path, to_svg_file(figure, name))
+        return path
+    with whole_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150, facecolor="#ffffff")
+    return path
 
 
 def _font(match: re.Match[str]) -> str:
