@@ -104,26 +104,30 @@ class KeepZeros(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune before the first step."""
-        weights = prunable_weights(self._network(pl_module))
+        weights = prunable_weights(self.network(pl_module))
         self.masks = {name: mask.to(weights[name].device) for name, mask in self.masks.items()}
-        apply_masks(self._network(pl_module), self.masks)
+        apply_masks(self.network(pl_module), self.masks)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Take pruned weights' gradients away."""
-        weights = prunable_weights(self._network(pl_module))
-        for name, mask in self.masks.items():
-            gradient = weights[name].grad
-            if gradient is not None:
-                gradient.mul_(mask.to(gradient.device))
+        gradients = self.gradients(pl_module)
+        if gradients:
+            torch._foreach_mul_(list(gradients.values()), [self.masks[name] for name in gradients])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Undo what the step did to pruned weights."""
-        apply_masks(self._network(pl_module), self.masks)
+        apply_masks(self.network(pl_module), self.masks)
+
+    def gradients(self, module: LightningModule) -> dict[str, Tensor]:
+        """Return the gradients of the masked layers' weights that have one."""
+        weights = prunable_weights(self.network(module))
+        return {name: grad for name in self.masks if (grad := weights[name].grad) is not None}
 
     @staticmethod
-    def _network(module: LightningModule) -> nn.Module:
+    def network(module: LightningModule) -> nn.Module:
+        """Return what Lightning trains."""
         network = module.network
         assert isinstance(network, nn.Module)
         return network
