@@ -18,13 +18,13 @@ from bacalhaunet.compression.config import Importance, PruneStep
 from bacalhaunet.compression.importance import check_unit, importances, layer_weights, lengths, squared_gradients
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import MODEL_FILE
-from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.saved import load_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import Stage, earlier_stages, history_metrics, history_of, stage
-from bacalhaunet.training.run import start_network
+from bacalhaunet.training.history import Stage, earlier_stages, history_of, stage
+from bacalhaunet.training.run import save_trained, start_network
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 Masks = Mapping[str, Tensor]
@@ -254,24 +254,10 @@ class _Pruning:
         masks = self.masks(network, step, score)
         result = prune_step(network, step, self.data, self.config, folder, title, masks)
         unit = {"importance": self.importance, "weight_rms": self.weight_rms, "score": score}
-        own = stage(
-            "prune",
-            plain(self.config),
-            self.spec,
-            result.frames_seen,
-            result.validation_accuracy,
-            result.curve,
-            step=asdict(step),
-            **{name: value for name, value in unit.items() if value is not None},
-        )
-        metrics = {
-            "validation_accuracy": result.validation_accuracy,
-            "validation_frames": sum(len(batch.labels) for batch in self.data.validation),
-            **history_metrics([*stages, own]),
-            **asdict(step),
-            "density": density(network),
-        }
-        save_model(folder / MODEL_FILE, network, spec=self.spec, classes=self.data.classes, metrics=metrics)
+        own = {name: value for name, value in unit.items() if value is not None}
+        after = [*stages, stage("prune", plain(self.config), self.spec, result, step=asdict(step), **own)]
+        more = {**asdict(step), "density": density(network)}
+        save_trained(folder, network, self.spec, self.data, result.validation_accuracy, after, **more)
         return {**asdict(result), "density": density(network)}
 
     def masks(self, network: nn.Module, step: PruneStep, score: float | None) -> Masks:
