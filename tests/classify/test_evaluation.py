@@ -138,6 +138,8 @@ def test_a_tally_refuses_labels_that_are_no_class():
 
 
 def test_a_notebook_shows_accuracy_interval_and_shaded_confusions():
+    from bacalhaunet.data.evaluation import Evaluation
+
     shown = Evaluation(np.array([[[3, 1], [0, 4]]]), (10,), ("a<", "b"))._repr_html_()
     assert "87.50 % (52.91 to 97.76) of 8 frames" in shown
     assert "<th>a&lt;</th>" in shown
