@@ -25,7 +25,7 @@ _FINE = 64  # samples between the coarse steps of a phasor
 
 
 def signal_gain(snr_db: Tensor) -> Tensor:
-    """g = 10^(L / 10), amplitude of the signal for label L against noise of power 1.
+    """G = 10^(L / 10), amplitude of the signal for label L against noise of power 1.
 
     >>> signal_gain(torch.tensor([-10, 0, 20]))
     tensor([  0.1000,   1.0000, 100.0000])
