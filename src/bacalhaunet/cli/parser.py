@@ -16,11 +16,13 @@ from itertools import groupby
 from pathlib import Path
 from textwrap import wrap
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from bacalhaunet.errors import ConfigError, suggestion
+
+Settings = TypeVar("Settings")
 
 _WRONG_VALUE, _UNKNOWN = 'Parser key "', "unrecognized arguments: "
 _WORDS = {
@@ -185,3 +187,11 @@ def _type_in_words(type_: Any) -> str:
         words = [_type_in_words(part) for part in parts]
         return " or ".join(words) if all(words) else ""
     return _WORDS.get(origin or type_, "")
+
+
+def instantiate(kind: type[Settings], values: Namespace) -> Settings:
+    """Return the settings, a dataclass, that parsed arguments hold; ``values`` has its fields and no others."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(kind, "run")
+    settings: Settings = parser.instantiate_classes(parser.parse_object({"run": values.as_dict()})).run
+    return settings
