@@ -39,7 +39,7 @@ COMMANDS: dict[str, Command] = {
     "prune": Command("bacalhaunet.cli.prune", "prune a trained network step by step", "train"),
     "compress": Command("bacalhaunet.cli.compress", "take a network to a target score or a least accuracy", "train"),
     "search": Command("bacalhaunet.cli.search", "search for networks of high accuracy and low score", "train"),
-    "evaluate": Command("bacalhaunet.cli.evaluate", "accuracy of a network on a RadioML file", "train"),
+    "evaluate": Command("bacalhaunet.cli.evaluate", "accuracy of a network on labelled frames", "train"),
     "calibrate": Command("bacalhaunet.cli.calibrate", "make a network's probabilities honest", "train"),
     "export": Command("bacalhaunet.cli.export", "write a network as QONNX or QCDQ", "train"),
     "compile": Command("bacalhaunet.cli.compile", "a network as integers: shown, or written as portable C", "train"),
