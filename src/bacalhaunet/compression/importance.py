@@ -10,7 +10,7 @@ follows gives the same function, so lengths need a unit: ``weight_rms``, the roo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -22,6 +22,7 @@ from bacalhaunet.compression.config import Importance
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.layers import BatchNorm, FloatConvolution, QuantConvolution
 from bacalhaunet.models.spec import NetworkSpec
+from bacalhaunet.models.states import normalized_layers
 from bacalhaunet.training.run_data import TrainingData
 
 BATCHES = 64
@@ -139,25 +140,6 @@ def _filter_mean(squares: Tensor, kept: Tensor) -> Tensor:
     """Return the mean over the kept weights of each output channel, shaped to multiply the weight."""
     total = (squares * kept).flatten(1).sum(1) / kept.flatten(1).sum(1).clamp_min(1)
     return total.reshape(-1, *[1] * (squares.dim() - 1))
-
-
-_NORM_OF = {
-    "depthwise": "depthwise_norm",
-    "pointwise": "pointwise_norm",
-    "convolution": "norm",
-    "expand": "expand_norm",
-    "project": "project_norm",
-}
-"""What a block calls the normalization that follows a convolution, by what it calls the convolution."""
-
-
-def normalized_layers(network: nn.Module) -> Iterator[tuple[FloatConvolution | QuantConvolution, BatchNorm]]:
-    """Give every convolution that goes straight into a BatchNorm, with it."""
-    for block in network.modules():
-        for name, norm in _NORM_OF.items():
-            layer, after = getattr(block, name, None), getattr(block, norm, None)
-            if isinstance(layer, FloatConvolution | QuantConvolution) and isinstance(after, BatchNorm):
-                yield layer, after
 
 
 def rescale_weights(network: nn.Module, root_mean_square: float) -> None:

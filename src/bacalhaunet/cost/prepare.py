@@ -238,11 +238,11 @@ def _weight_quantizers(model: ModelProto) -> ModelProto:
         level, low, high, scale, zero = (np.asarray(part) for part in parts)
         if zero.any() or not (low.size == high.size == 1 and low <= 0 < high):
             continue
-        step = _broadcast(scale, level.ndim, node)
+        scale = _broadcast(scale, level.ndim, node)
         bits = math.ceil(math.log2(int(high) - int(low) + 1))
         constants = {
-            "weight": (np.clip(level, low, high) * step).astype(np.float32),
-            "scale": step.astype(np.float32),
+            "weight": (np.clip(level, low, high) * scale).astype(np.float32),
+            "scale": scale.astype(np.float32),
             "zero": np.zeros((), np.float32),
             "bits": np.asarray(bits, np.float32),
         }

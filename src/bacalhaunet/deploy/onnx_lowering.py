@@ -129,8 +129,8 @@ def _clip(emit: _Emitter, x: str, bits: int) -> str:
 def _fits_linear(emit: _Emitter, bits: int) -> bool:
     """Whether QuantizeLinear computes this quantizer: of an activation, one scale, no offset, at most 8 bits."""
     x, scale, zero = emit.node.input[:3]
-    step = emit.constants.value(scale)
-    plain = step is not None and step.size == 1 and bool(np.all(step.astype(np.float64) > 0)) and emit.is_zero(zero)
+    value = emit.constants.value(scale)
+    plain = value is not None and value.size == 1 and bool(np.all(value.astype(np.float64) > 0)) and emit.is_zero(zero)
     bipolar = bits == 1 and bool(emit.attribute("signed", 1))
     even = _mode(emit, "ROUND") in ("ROUND", "HALF_EVEN")
     return plain and even and not bipolar and bits <= 8 and emit.constants.value(x) is None
@@ -140,9 +140,9 @@ def _lower_to_linear(emit: _Emitter, bits: int) -> None:
     """Emit QuantizeLinear, an integer Clip where the range is not all of the byte, and DequantizeLinear."""
     signed, narrow = bool(emit.attribute("signed", 1)), bool(emit.attribute("narrow", 0))
     dtype: type[np.generic] = np.int8 if signed else np.uint8
-    step = emit.constants.value(emit.node.input[1])
-    assert step is not None
-    scale, zero = emit.scalar(float(step.reshape(()))), emit.scalar(0, dtype)
+    value = emit.constants.value(emit.node.input[1])
+    assert value is not None
+    scale, zero = emit.scalar(float(value.reshape(()))), emit.scalar(0, dtype)
     level = emit.op("QuantizeLinear", emit.node.input[0], scale, zero)
     low, high = integer_range(bits, signed=signed, narrow=narrow)
     if (low, high) != integer_range(8, signed=signed, narrow=False):
@@ -202,9 +202,6 @@ _LOWERINGS: dict[str, Callable[[_Emitter], None]] = {
     "BipolarQuant": _lower_bipolar,
     "Trunc": _lower_trunc,
 }
-
-QUANT_OPERATORS = tuple(_LOWERINGS)
-"""The QONNX operators that can be lowered."""
 
 
 def has_quant(model: ModelProto) -> bool:

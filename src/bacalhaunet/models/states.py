@@ -1,14 +1,14 @@
-"""Weights carried from one network to another of the same shape and other bits."""
+"""What may be done with the weights of any network: carry them to other bits, find what normalizes them, clear them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from bacalhaunet.errors import SpecError
-from bacalhaunet.models.layers import Quantizer, set_weight_steps
+from bacalhaunet.models.layers import BatchNorm, FloatConvolution, QuantConvolution, Quantizer, set_weight_steps
 
 _THRESHOLD = ".scaling_impl.value"
 
@@ -80,3 +80,47 @@ def _set_threshold(quantizer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         levels = (values / scale).round().clamp(quantizer.low, quantizer.high)
         errors[share] = float((levels * scale - values).square().sum())
     quantizer.threshold.fill_(largest * min(errors, key=errors.__getitem__))
+
+
+_NORM_OF = {
+    "depthwise": "depthwise_norm",
+    "pointwise": "pointwise_norm",
+    "convolution": "norm",
+    "expand": "expand_norm",
+    "project": "project_norm",
+}
+"""What a block calls the normalization that follows a convolution, by what it calls the convolution."""
+
+
+def normalized_layers(network: nn.Module) -> Iterator[tuple[FloatConvolution | QuantConvolution, BatchNorm]]:
+    """Give every convolution that goes straight into a BatchNorm, with it."""
+    for block in network.modules():
+        for name, norm in _NORM_OF.items():
+            layer, after = getattr(block, name, None), getattr(block, norm, None)
+            if isinstance(layer, FloatConvolution | QuantConvolution) and isinstance(after, BatchNorm):
+                yield layer, after
+
+
+NEGLIGIBLE = 1e-20
+"""Magnitude below which a weight, or the scale of a normalization, adds nothing to any logit."""
+
+
+def clear_dead_filters(network: nn.Module) -> int:
+    """Set the weights of filters that nothing depends on to zero, in place, and return how many filters these are.
+
+        norm(z) = gamma (z - mean) / sqrt(variance) + beta,  so where gamma = 0 the weights behind z do not matter
+
+    In training a filter whose gamma has become 0 gets no gradient any more. Its weights would be charged and add
+    nothing, and an export folds them into zeros. Quantized layers are left alone: their scale depends on all weights.
+    """
+    dead = 0
+    with torch.no_grad():
+        for layer, norm in normalized_layers(network):
+            if not isinstance(layer, FloatConvolution):
+                continue
+            off = norm.weight.abs() < NEGLIGIBLE
+            norm.weight[off] = 0
+            layer.weight[off] = 0
+            layer.weight[layer.weight.abs() < NEGLIGIBLE] = 0
+            dead += int(off.sum())
+    return dead

@@ -13,7 +13,7 @@ from bacalhaunet.models.network import build_network
 from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
 from bacalhaunet.models.saved import load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.models.states import fit_thresholds, transfer_state
+from bacalhaunet.models.states import clear_dead_filters, fit_thresholds, transfer_state
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import BitsConfig, TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
@@ -135,6 +135,7 @@ def _trained(config: TrainConfig, folder: Path, data: TrainingData, title: str) 
     earlier = earlier_stages(config.network)
     spec, network = start_network(config, data)
     result = fit(network, data.batches(), data.validation, config, folder, classes=len(data.classes), title=title)
+    clear_dead_filters(network)
     own = stage("train", plain(config), spec, result.frames_seen, result.validation_accuracy, result.curve)
     metrics = {
         "validation_accuracy": result.validation_accuracy,

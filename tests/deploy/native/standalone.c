@@ -30,7 +30,7 @@ int main(int count, char **arguments)
     model m = {0};
     int32_t *head = read_bytes(file, 15 * sizeof(int32_t));
     float *numbers = read_bytes(file, 6 * sizeof(float));
-    m.step_count = head[0];
+    m.instruction_count = head[0];
     m.record_count = head[1];
     m.entry_count = head[2];
     m.number_count = head[3];
@@ -44,7 +44,7 @@ int main(int count, char **arguments)
     engine_finish_quantizer(&q);
     m.input = q;
     int32_t frames = head[13], real = head[14];
-    m.steps = read_bytes(file, (size_t)m.step_count * sizeof(step));
+    m.instructions = read_bytes(file, (size_t)m.instruction_count * sizeof(instruction));
     m.records = read_bytes(file, (size_t)m.record_count * sizeof(record));
     m.entries = read_bytes(file, (size_t)m.entry_count * sizeof(entry));
     m.numbers = read_bytes(file, (size_t)m.number_count * sizeof(int32_t));

@@ -76,7 +76,7 @@ def test_the_submitted_network_is_bit_identical(kernels):
     integers = rng.integers(-128, 128, (30, 2, 1024))
     integers[15:] = np.rint(rng.normal(0, 40, (15, 2, 1024))).clip(-128, 127)
     model = assert_equal(program, kernels, integers)
-    kinds = {Kind(step["kind"]) for step in model.plan.tables.steps}
+    kinds = {Kind(row["kind"]) for row in model.plan.tables.instructions}
     assert Kind.ANY not in kinds  # every layer has a kernel of its own
     assert {Kind.CONV16, Kind.WIDE16, Kind.CONV32, Kind.MAX16, Kind.DENSE} <= kinds
 
@@ -100,9 +100,9 @@ def test_sums_of_one_scale_have_a_kernel_of_their_own(kernels, length, bits):
     program = network_of_a_sum(length, bits, 0.0613, 0.0871)
     integers = np.random.default_rng(10).integers(-128, 128, (6, 2, length))
     model = assert_equal(program, kernels, integers)
-    sums = [step for step in model.plan.tables.steps if step["kind"] == Kind.SUM]
+    sums = [row for row in model.plan.tables.instructions if row["kind"] == Kind.SUM]
     assert sums
-    assert all(step["flags"] == (bits == 5) for step in sums)  # 31 + 31 is below 64: a table of levels serves
+    assert all(row["flags"] == (bits == 5) for row in sums)  # 31 + 31 is below 64: a table of levels serves
 
 
 @needs_extension
@@ -124,7 +124,7 @@ def test_filters_of_one_input_each_read_its_row_as_it_lies(kernels, stride, bits
     program = lower_model(writer.model(writer.head(writer.pool(x, 96 // stride, 1), 5, 6, 0.3)))
     low = -(2 ** (bits - 1))
     model = assert_equal(program, kernels, np.random.default_rng(22).integers(low, -low, (6, 2, 96)))
-    assert Kind.GATHER not in {Kind(step["kind"]) for step in model.plan.tables.steps}
+    assert Kind.GATHER not in {Kind(row["kind"]) for row in model.plan.tables.instructions}
 
 
 def network_with_a_sum_that_is_not_quantized(seed, sparsity):
@@ -172,9 +172,9 @@ def test_a_vector_of_many_channels_that_is_only_rescaled_has_room_for_its_sums(k
     program = lower_model(writer.model(writer.head(x, 5, 6, 0.3)))
     frames = random_frames(np.random.default_rng(0), 4, program.frame_length)
     model = assert_equal(program, kernels, program.quantizer.integers(frames))
-    rounded = [step for step in model.plan.tables.steps if step["kind"] == Kind.ROUND and step["flags"] & 2]
+    rounded = [row for row in model.plan.tables.instructions if row["kind"] == Kind.ROUND and row["flags"] & 2]
     assert rounded
-    assert all(model.plan.tables.sums >= step["channels"] for step in rounded)
+    assert all(model.plan.tables.sums >= row["channels"] for row in rounded)
 
 
 def network_of_blocks(length, density):
@@ -203,7 +203,7 @@ def test_sums_of_fours_are_exact_with_every_kernel(kernels, length, density, mon
     monkeypatch.setattr("bacalhaunet.deploy.native.model.WITH_FOURS", frozenset(KERNELS))
     program = network_of_blocks(length, density)
     model = assert_equal(program, kernels, np.random.default_rng(13).integers(-128, 128, (6, 2, length)))
-    assert Pattern.LOCAL_4 in {Pattern(step["pattern"]) for step in model.plan.tables.steps}
+    assert Pattern.LOCAL_4 in {Pattern(row["pattern"]) for row in model.plan.tables.instructions}
 
 
 @needs_extension

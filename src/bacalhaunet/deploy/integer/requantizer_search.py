@@ -70,12 +70,12 @@ def _search(
     channels = np.arange(len(thresholds))
     multiplier, offset, shift = (np.zeros(len(channels), np.int64) for _ in range(3))
     found = np.zeros(len(channels), np.bool_)
-    steps = np.arange(-_CANDIDATES, _CANDIDATES + 1)[:, None]
+    around = np.arange(-_CANDIDATES, _CANDIDATES + 1)[:, None]
     for bits in range(shifts):
         if found.all():
             break
         centre = np.rint(affine.scale[0] * 2.0**bits)
-        tried = np.maximum(np.where(centre < limit, centre, 0).astype(np.int64) + steps, 0)
+        tried = np.maximum(np.where(centre < limit, centre, 0).astype(np.int64) + around, 0)
         smallest, largest = offset_interval(thresholds, affine.floor, *acc, tried, bits)
         chosen = _middle(smallest, largest)
         fits = fits_32_bits(tried, chosen, *acc) if limit == _INT32 else (tried <= limit) & (np.abs(chosen) < 2**57)
@@ -129,18 +129,18 @@ def logits_form(scale: FloatArray, offset: FloatArray, acc_low: IntArray, acc_hi
     """
     first = float(scale[0, 0])
     if len(scale) == 1 and first > 0 and np.all(scale == first):
-        steps = offset / first
-        whole = np.rint(steps)
-        if np.all(np.abs(steps - whole) <= 0.01) and np.all(np.abs(whole) < 2.0**30):
-            unit = np.ones((1, len(whole)), np.int64)
-            return WideForm(unit, whole.astype(np.int64), 0, None, None, float(np.abs(steps - whole).max())), first
+        units = offset / first
+        whole = np.rint(units)
+        if np.all(np.abs(units - whole) <= 0.01) and np.all(np.abs(whole) < 2.0**30):
+            ones = np.ones((1, len(whole)), np.int64)
+            return WideForm(ones, whole.astype(np.int64), 0, None, None, float(np.abs(units - whole).max())), first
     worst = np.maximum(np.abs(acc_low), np.abs(acc_high))
     largest = float(((np.abs(scale) * worst).sum(axis=0) + np.abs(offset)).max())
     bits = int(worst.sum(axis=0).max()).bit_length()
-    step = max(largest, 2.0**-100) / 2.0 ** (_LOGIT_BITS - max(0, bits - LOW_BITS))
+    unit = max(largest, 2.0**-100) / 2.0 ** (_LOGIT_BITS - max(0, bits - LOW_BITS))
     # Multipliers keep to their bits too, where sums are small.
-    step = max(step, float(np.abs(scale).max()) / 2.0 ** (29 - LOW_BITS))
-    multiplier = np.rint(scale / step * 2.0**LOW_BITS).astype(np.int64)
-    bias = np.rint(offset / step * 2.0**LOW_BITS).astype(np.int64)
+    unit = max(unit, float(np.abs(scale).max()) / 2.0 ** (29 - LOW_BITS))
+    multiplier = np.rint(scale / unit * 2.0**LOW_BITS).astype(np.int64)
+    bias = np.rint(offset / unit * 2.0**LOW_BITS).astype(np.int64)
     error = float((worst.sum(axis=0).max() + 1) * 2.0 ** -(LOW_BITS + 1) + 1)
-    return WideForm(multiplier, bias, LOW_BITS, None, None, error), step
+    return WideForm(multiplier, bias, LOW_BITS, None, None, error), unit

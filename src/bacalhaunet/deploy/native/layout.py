@@ -125,7 +125,7 @@ def place_tensors(program: Program, arena: Arena) -> dict[str, Rows]:
 
 
 class Kind(IntEnum):
-    """enum step_kind."""
+    """enum instruction_kind."""
 
     PAIRS = 0
     GATHER = 1
@@ -167,8 +167,10 @@ class FormKind(IntEnum):
 CONV16_TWO = 8
 """Added to the form where the sum is that of two."""
 
-STEP_FIELDS = ("kind", "pattern", "n", "channels", "first", "high", "stride", "source", "output", "extra", "groups",
-               "kernel", "pad", "length", "zero", "flags")  # fmt: skip
+INSTRUCTION_FIELDS = (
+    "kind", "pattern", "n", "channels", "first", "high", "stride", "source", "output", "extra", "groups", "kernel",
+    "pad", "length", "zero", "flags",
+)  # fmt: skip
 RECORD = np.dtype(
     [(name, np.int32) for name in ("first", "count", "count2", "output", "start", "multiplier", "lower", "offset",
                                    "offset_low", "shift", "split")]
@@ -182,10 +184,10 @@ class NativeTables:
     """A model as the extension takes it.
 
     Attributes:
-        steps: Rows of ``STEP_FIELDS``.
+        instructions: Rows of ``INSTRUCTION_FIELDS``.
         records: Tuples of ``RECORD``.
         entries: Offset and packed weights.
-        numbers: What steps list in 32 bits.
+        numbers: What instructions list in 32 bits.
         wides: What they list in 64.
         initial: The arena before the first frame.
         rows: Offsets of the I and Q rows; -1 where one is not read.
@@ -197,7 +199,7 @@ class NativeTables:
     frame_length: int
     classes: int
     logit_scale: float
-    steps: list[dict[str, int]] = field(default_factory=list)
+    instructions: list[dict[str, int]] = field(default_factory=list)
     records: list[tuple[float, ...]] = field(default_factory=list)
     entries: list[tuple[int, int]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -207,9 +209,9 @@ class NativeTables:
     code: int = 0
     sums: int = 64
 
-    def add_step(self, kind: Kind, **fields: int) -> None:
-        """Append a step; fields not given are 0."""
-        self.steps.append(dict.fromkeys(STEP_FIELDS, 0) | {"kind": int(kind)} | fields)
+    def add_instruction(self, kind: Kind, **fields: int) -> None:
+        """Append an instruction; fields not given are 0."""
+        self.instructions.append(dict.fromkeys(INSTRUCTION_FIELDS, 0) | {"kind": int(kind)} | fields)
 
     def add_record(self, **fields: float) -> None:
         """Append a record; fields not given are 0."""
@@ -217,10 +219,10 @@ class NativeTables:
         self.records.append(tuple(fields.get(name, 0) for name in RECORD.names))
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """Return steps, records, entries, numbers and wides as arrays of C's types."""
-        steps = np.array([[step[name] for name in STEP_FIELDS] for step in self.steps], np.int32)
+        """Return instructions, records, entries, numbers and wides as arrays of C's types."""
+        instructions = np.array([[row[name] for name in INSTRUCTION_FIELDS] for row in self.instructions], np.int32)
         return (
-            steps.reshape(-1, len(STEP_FIELDS)),
+            instructions.reshape(-1, len(INSTRUCTION_FIELDS)),
             np.array(self.records, RECORD),
             np.array(self.entries, np.int32).reshape(-1, 2),
             np.array(self.numbers, np.int32),

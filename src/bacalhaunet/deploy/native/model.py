@@ -147,7 +147,9 @@ ISSUED = 2
 def vector_operations(tables: NativeTables, kernels: str) -> int:
     """Return the arithmetic, shuffle and conversion operations on vectors of one frame; loads and stores left out."""
     size = BYTES[kernels]
-    return sum(_of_step(tables, step, size) for step in tables.steps) + _quantizer(tables.frame_length, size)
+    return sum(_of_instruction(tables, row, size) for row in tables.instructions) + _quantizer(
+        tables.frame_length, size
+    )
 
 
 def _quantizer(length: int, size: int) -> int:
@@ -159,27 +161,27 @@ _ROUNDING16 = {FormKind.FULL: 3.0, FormKind.SHIFT: 2.0, FormKind.SHIFT_BELOW: 2.
 """Operations of a vector of 16-bit sums up to the pack."""
 
 
-def _of_step(tables: NativeTables, step: dict[str, int], size: int) -> int:
-    records = tables.records[step["first"] : step["first"] + step["channels"]]
-    kind = step["kind"]
+def _of_instruction(tables: NativeTables, row: dict[str, int], size: int) -> int:
+    records = tables.records[row["first"] : row["first"] + row["channels"]]
+    kind = row["kind"]
     if kind == Kind.PAIRS:
-        return (8 if step["pattern"] == Pattern.LOCAL_4 else 2) * step["channels"] * -(-step["n"] // size)
+        return (8 if row["pattern"] == Pattern.LOCAL_4 else 2) * row["channels"] * -(-row["n"] // size)
     if kind == Kind.SUM:
-        vectors = -(-step["n"] // size)
-        by_table = step["flags"] & 1 and size == BYTES["avx512"]  # of 64 levels, made for every row
-        return step["channels"] * (7 + 2 * vectors if by_table else 7 * vectors)
+        vectors = -(-row["n"] // size)
+        by_table = row["flags"] & 1 and size == BYTES["avx512"]  # of 64 levels, made for every row
+        return row["channels"] * (7 + 2 * vectors if by_table else 7 * vectors)
     if kind not in (Kind.CONV16, Kind.MAX16, Kind.WIDE16, Kind.CONV32):
         return 0
     entries = sum(int(record[1]) + int(record[2]) for record in records)
     dots = size == BYTES["avx512"]  # a product of pairs or fours is added in the same operation
     if kind == Kind.CONV32:
-        vectors = -(-step["n"] // (size // 4))
-        return entries * vectors * (1 if dots else 3 if step["flags"] & 1 else 6) + step["channels"] * vectors * 6
-    vectors = -(-step["n"] // (size // 2))
-    mixed = 1 if step["pattern"] not in (Pattern.LOCAL, Pattern.LOCAL_4) else 0
-    rounding = step["channels"] * _rounding(Kind(kind), step["flags"], dots) * vectors
-    packing = 0 if kind == Kind.MAX16 else step["channels"] * (2 + mixed) * -(-vectors // 2)
-    packing += step["channels"] * vectors if step["pattern"] == Pattern.LOCAL_4 else 0
+        vectors = -(-row["n"] // (size // 4))
+        return entries * vectors * (1 if dots else 3 if row["flags"] & 1 else 6) + row["channels"] * vectors * 6
+    vectors = -(-row["n"] // (size // 2))
+    mixed = 1 if row["pattern"] not in (Pattern.LOCAL, Pattern.LOCAL_4) else 0
+    rounding = row["channels"] * _rounding(Kind(kind), row["flags"], dots) * vectors
+    packing = 0 if kind == Kind.MAX16 else row["channels"] * (2 + mixed) * -(-vectors // 2)
+    packing += row["channels"] * vectors if row["pattern"] == Pattern.LOCAL_4 else 0
     return 2 * entries * vectors + math.ceil(rounding) + packing
 
 

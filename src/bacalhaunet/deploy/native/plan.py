@@ -62,7 +62,7 @@ class _Planner:
         for number, layer in enumerate(self.program.layers):
             if number in self.skipped:
                 continue
-            _STEPS[type(layer)](self, layer, number)
+            _PLANNED[type(layer)](self, layer, number)
         self.tables.initial = self.arena.initial()
         return NativePlan(self.tables, self.placed, frozenset(self.fused))
 
@@ -73,7 +73,7 @@ class _Planner:
         first = len(self.tables.numbers)
         for channel in output.channels:
             self.tables.numbers.extend((int(source.offset[channel]), int(output.offset[channel])))
-        self.tables.add_step(
+        self.tables.add_instruction(
             Kind.POOL,
             n=self.program.tensors[layer.output].length,
             channels=len(output.channels),
@@ -162,9 +162,9 @@ class _Planner:
                 spans[channel].append(len(listed) // (2 if maker.pattern is Pattern.PAIR_1 else 1))
         return maker.pattern, spans
 
-    def _step(self, layer: Conv, kind: Kind, pattern: Pattern, channels: int, flags: int = 0) -> None:
-        """Add the step whose records were just added."""
-        self.tables.add_step(
+    def _instruction(self, layer: Conv, kind: Kind, pattern: Pattern, channels: int, flags: int = 0) -> None:
+        """Add the instruction whose records were just added."""
+        self.tables.add_instruction(
             kind,
             pattern=int(pattern),
             n=self.program.tensors[layer.output].length,
@@ -199,7 +199,7 @@ class _Planner:
                     offset=form.below if form.offset is None else form.offset,
                     shift=form.shift,
                 )
-            self._step(layer, Kind.CONV16, pattern, len(channels), kind)
+            self._instruction(layer, Kind.CONV16, pattern, len(channels), kind)
 
     def _wide16(self, layer: Conv, forms: dict[int, Form16 | LongForm | RealForm]) -> None:
         groups = layer.accumulators
@@ -225,7 +225,7 @@ class _Planner:
                     split=form.split,
                 )
             if channels:
-                self._step(layer, Kind.WIDE16, pattern, len(channels), int(even))
+                self._instruction(layer, Kind.WIDE16, pattern, len(channels), int(even))
 
     def _conv32(self, layer: Conv, forms: dict[int, Form16 | LongForm | RealForm]) -> None:
         pattern, spans = self._entries(layer, 4, {c: [taps_of(layer, c, 0, self.placed)] for c in forms})
@@ -244,7 +244,7 @@ class _Planner:
                 bias=form.bias,
             )
         small = all(self._factors(layer, channel) for channel in forms)
-        self._step(layer, Kind.CONV32, pattern, len(forms), int(small))
+        self._instruction(layer, Kind.CONV32, pattern, len(forms), int(small))
 
     def _max16(self, layer: Conv, number: int) -> bool:
         """Fuse a layer with the global max pool after it: only the largest sum of a row is requantized."""
@@ -276,7 +276,7 @@ class _Planner:
                 output=places[channel],
                 start=-zero_sum(layer, channel, 0, self.placed),
             )
-        self._step(layer, Kind.MAX16, pattern, len(channels))
+        self._instruction(layer, Kind.MAX16, pattern, len(channels))
         self.tables.sums = max(self.tables.sums, len(output.channels))
         if table is None:
             return round_numbers(program, layer, output, self.tables)
@@ -290,7 +290,7 @@ class _Planner:
         return int(rows.offset[rows.channels[0]]) if len(rows.channels) else 0
 
 
-_STEPS: dict[type, Callable[[_Planner, Any, int], None]] = {Conv: _Planner._conv, MaxPool: _Planner._pool}
+_PLANNED: dict[type, Callable[[_Planner, Any, int], None]] = {Conv: _Planner._conv, MaxPool: _Planner._pool}
 """How the kernels run each kind of layer."""
 _KERNELS = {Kind.CONV16: _Planner._conv16, Kind.WIDE16: _Planner._wide16, Kind.CONV32: _Planner._conv32}
 
@@ -303,7 +303,7 @@ def check_bytes(program: Program) -> None:
             levels.
     """
     for layer in program.layers:
-        if type(layer) not in _STEPS:
+        if type(layer) not in _PLANNED:
             raise UnsupportedOperationError(
                 f"the native engine has no kernel for a layer of the kind {type(layer).__name__}",
                 where=f"node {layer.name!r}",

@@ -185,14 +185,13 @@ class EntryMaker:
     fours: bool = False
     rows: list[int] = field(default_factory=list)
     _planes: dict[tuple[int, ...], int] = field(default_factory=dict)
-    _pairs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     @property
     def _n(self) -> int:
         return self.program.tensors[self.layer.output].length
 
     def plan(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
-        """Return the entries of each sum, and add the steps that prepare planes for them."""
+        """Return the entries of each sum, and add the instructions that prepare planes for them."""
         self.arena.begin_planes()
         stride = self.layer.stride
         direct = _DIRECT.get((self.quad, stride))
@@ -286,7 +285,7 @@ class EntryMaker:
             self.tables.numbers.extend((*four, *[four[0]] * (4 - len(four)), self._planes[four]))
         if used:
             pattern = int(Pattern.LOCAL_4)
-            self.tables.add_step(Kind.PAIRS, n=self._n, channels=len(used), first=first, pattern=pattern)
+            self.tables.add_instruction(Kind.PAIRS, n=self._n, channels=len(used), first=first, pattern=pattern)
         entries: dict[Key, list[tuple[int, int]]] = {}
         for key, listed in taps.items():
             weights: dict[tuple[int, ...], list[int]] = defaultdict(lambda: [0] * 4)
@@ -306,7 +305,7 @@ class EntryMaker:
             self._planes[pair] = self.arena.take_plane(size)
             self.tables.numbers.extend((*pair, self._planes[pair]))
         if used:
-            self.tables.add_step(Kind.PAIRS, n=self._n, channels=len(used), first=first)
+            self.tables.add_instruction(Kind.PAIRS, n=self._n, channels=len(used), first=first)
         return {key: self._of_pairs(rows, chosen[key]) for key, rows in taps.items()}
 
     def _of_pairs(self, taps: list[Tap], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -323,8 +322,8 @@ class EntryMaker:
     def _gathered(self, taps: dict[Key, list[Tap]]) -> dict[Key, list[tuple[int, int]]]:
         """Planes of one output after the other, whatever the stride: by rows that belong together and by phase."""
         grouped = self._by_blocks(taps)
-        steps = {(block, position) for entries in grouped.values() for block, position in entries}
-        self._gather(steps)
+        places = {(block, position) for entries in grouped.values() for block, position in entries}
+        self._gather(places)
         return {
             key: [(self._plane_offset(block, position), self._pack(weights))
                   for (block, position), weights in sorted(entries.items())]
@@ -352,7 +351,7 @@ class EntryMaker:
         return self._planes[(*block, -1, phase)] + self.quad * whole
 
     def _gather(self, needed: set[Place]) -> None:
-        """Add the step that fills a plane for each block and phase."""
+        """Add the instruction that fills a plane for each block and phase."""
         stride, spans = self.layer.stride, defaultdict(list)
         for block, position in needed:
             whole, phase = divmod(position, stride)
@@ -365,4 +364,4 @@ class EntryMaker:
             sources += [sources[0]] * (self.quad - len(sources))
             first = len(self.tables.numbers)
             self.tables.numbers.extend((plane, *sources))
-            self.tables.add_step(Kind.GATHER, n=count, channels=1, first=first, stride=stride, extra=self.quad)
+            self.tables.add_instruction(Kind.GATHER, n=count, channels=1, first=first, stride=stride, extra=self.quad)

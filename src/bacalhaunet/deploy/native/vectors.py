@@ -27,7 +27,7 @@ _INT32 = 2**31 - 1
 def add_vector_layer(
     program: Program, layer: Conv, placed: dict[str, Rows], tables: NativeTables, arena: Arena
 ) -> bool:
-    """Add the steps of a layer of output length 1; False if its rounding needs thresholds."""
+    """Add the instructions of a layer of output length 1; False if its rounding needs thresholds."""
     last = layer.output == program.output
     channels = np.arange(program.classes) if last else placed[layer.output].channels
     if not last and linear_form(layer, channels) is None:
@@ -48,7 +48,7 @@ def add_vector_layer(
     numbers = len(tables.numbers)
     if plain:
         tables.numbers.extend(int(offset) for offset in form.offset)
-    tables.add_step(
+    tables.add_instruction(
         Kind.LOGITS,
         channels=len(channels),
         first=first,
@@ -61,7 +61,7 @@ def add_vector_layer(
 
 
 def _rescale(program: Program, layer: Conv, placed: dict[str, Rows], tables: NativeTables) -> bool:
-    """Add a layer that only rescales a vector, byte by byte, in one step."""
+    """Add a layer that only rescales a vector, byte by byte, in one instruction."""
     source, output = placed[layer.sources[0]], placed[layer.output]
     alike = layer.depthwise and layer.kernel == 1 and len(layer.sources) == 1 and layer.pad == 0
     if not alike or not source.vector or not np.array_equal(source.channels, output.channels):
@@ -77,7 +77,7 @@ def _sparse(layer: Conv, channels: np.ndarray, placed: dict[str, Rows], tables: 
             tables.numbers.extend((-zero_sum(layer, channel, group, placed) if taps else 0, len(taps)))
             for row, position, weight in taps:
                 tables.numbers.extend((row + position, weight))
-    tables.add_step(Kind.SPARSE, channels=layer.accumulators * len(channels), first=first)
+    tables.add_instruction(Kind.SPARSE, channels=layer.accumulators * len(channels), first=first)
 
 
 def _dense(
@@ -107,17 +107,17 @@ def _dense(
     quads = -(-inputs // 4)
     padded = np.pad(matrix, ((0, 0), (0, 4 * quads - inputs))).reshape(len(channels), quads, 4)
     tables.numbers.extend(pack_quad(*map(int, weights)) for quad in range(quads) for weights in padded[:, quad])
-    tables.add_step(Kind.DENSE, n=quads, channels=len(channels), first=first, source=base)
+    tables.add_instruction(Kind.DENSE, n=quads, channels=len(channels), first=first, source=base)
     return True
 
 
 def _side_by_side(source: Rows, length: int, tables: NativeTables, arena: Arena) -> int:
-    """Add the step that copies all rows of a tensor one after the other."""
+    """Add the instruction that copies all rows of a tensor one after the other."""
     base = arena.take(len(source.channels) * length)
     first = len(tables.numbers)
     for place, channel in enumerate(source.channels):
         tables.numbers.extend((base + place * length, int(source.offset[channel])))
-    tables.add_step(Kind.GATHER, n=length, channels=len(source.channels), first=first, stride=1, extra=1)
+    tables.add_instruction(Kind.GATHER, n=length, channels=len(source.channels), first=first, stride=1, extra=1)
     return base
 
 
@@ -163,13 +163,13 @@ def round_numbers(
     table: list[int] | None = None,
     place: int = 0,
 ) -> bool:
-    """Add the step that rounds the sums of a layer into a vector; False if some channel has no linear form.
+    """Add the instruction that rounds the sums of a layer into a vector; False if some channel has no linear form.
 
     Args:
         program: The whole program.
         layer: The layer whose sums they are.
         output: The vector.
-        tables: Where the step goes.
+        tables: Where the instruction goes.
         source: The vector whose bytes, times the layer's one weight each, are the sums; None: they are there.
         table: What the rounded bytes become, if they do not stay.
         place: Where these go.
@@ -188,7 +188,7 @@ def round_numbers(
     tables.wides.extend(int(v) for v in (*form.offset, *form.shift, *form.multiplier.ravel()))
     looked_up = len(tables.numbers)
     tables.numbers.extend(table or ())
-    tables.add_step(
+    tables.add_instruction(
         Kind.ROUND,
         channels=len(channels),
         first=first,
@@ -219,7 +219,7 @@ def _of_codes(
 
 
 def _fits_32_bits(form: LinearForm, layer: Conv, channels: np.ndarray, source: Rows | None) -> bool:
-    """Say whether no step of the rounding leaves 32 bits."""
+    """Say whether no part of the rounding leaves 32 bits."""
     worst = np.maximum(np.abs(layer.acc_low), np.abs(layer.acc_high))[:, channels]
     worst = np.maximum(worst, 255) if source is not None else worst
     reach = (np.abs(form.multiplier) * worst).sum(axis=0) + np.abs(form.offset)
@@ -227,7 +227,7 @@ def _fits_32_bits(form: LinearForm, layer: Conv, channels: np.ndarray, source: R
 
 
 def add_any(program: Program, layer: Conv, channels: list[int], placed: dict[str, Rows], tables: NativeTables) -> None:
-    """Add the step that runs channels as the definition reads."""
+    """Add the instruction that runs channels as the definition reads."""
     first, n = len(tables.numbers), program.tensors[layer.output].length
     form = layer.requantizer
     for channel in channels:
@@ -249,7 +249,9 @@ def add_any(program: Program, layer: Conv, channels: list[int], placed: dict[str
             for row, position, weight in taps:
                 tables.numbers.extend((row + position, weight))
     tables.sums = max(tables.sums, layer.accumulators * n)
-    tables.add_step(Kind.ANY, n=n, channels=len(channels), first=first, stride=layer.stride, groups=layer.accumulators)
+    tables.add_instruction(
+        Kind.ANY, n=n, channels=len(channels), first=first, stride=layer.stride, groups=layer.accumulators
+    )
 
 
 SMALL_SUM = 64
@@ -261,7 +263,7 @@ _TRIED = 200
 def add_sums(
     program: Program, layer: Conv, channels: list[int], placed: dict[str, Rows], tables: NativeTables, arena: Arena
 ) -> set[int]:
-    """Add a step for the channels of a layer that are a requantized sum of two rows; return these channels.
+    """Add an instruction for the channels of a layer that are a requantized sum of two rows; return these channels.
 
     Sums of tensors with a shared scale, never negative, are of this kind: bytes are added as they are.
     """
@@ -285,7 +287,7 @@ def add_sums(
         tables.numbers.extend((*rows, int(placed[layer.output].offset[channel]), multiplier))
     high = layer.affine.ceiling - layer.affine.floor
     small = all(int(layer.acc_high[0, channel]) < SMALL_SUM for channel in found)
-    tables.add_step(Kind.SUM, n=length, channels=len(found), first=first, high=high, flags=int(small))
+    tables.add_instruction(Kind.SUM, n=length, channels=len(found), first=first, high=high, flags=int(small))
     return set(found)
 
 

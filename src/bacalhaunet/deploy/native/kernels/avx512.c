@@ -228,7 +228,7 @@ const kernel_set kernels_avx512 = {"avx512", quantize, pairs, conv16, max16, wid
 #endif
 
 /* Sums below 64 are places in a table of their levels, which one operation looks up. */
-static void sum_by_table(const model *m, const step *s, uint8_t *arena)
+static void sum_by_table(const model *m, const instruction *s, uint8_t *arena)
 {
     if (!(s->flags & SUM_SMALL)) {
         sum(m, s, arena);

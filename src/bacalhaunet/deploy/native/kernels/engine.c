@@ -1,4 +1,4 @@
-/* Running a model, the steps common to all instruction sets, and choosing among these. */
+/* Running a model, the instructions common to all instruction sets, and choosing among these. */
 #include "engine.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static void pool_two(uint8_t *restrict to, const uint8_t *from, int32_t n)
 }
 
 /* dst[q + Q j] = src_q[S j]: rows of Q bytes an output. Numbers of a row: destination, then Q sources. */
-void engine_gather(const model *m, const step *s, uint8_t *arena)
+void engine_gather(const model *m, const instruction *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     int32_t quad = s->extra;
@@ -42,7 +42,7 @@ void engine_gather(const model *m, const step *s, uint8_t *arena)
 }
 
 /* Numbers of a row: source, destination. */
-void engine_pool(const model *m, const step *s, uint8_t *arena)
+void engine_pool(const model *m, const instruction *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     for (int32_t row = 0; row < s->channels; row++, at += 2) {
@@ -89,7 +89,7 @@ static int32_t round_wide(const model *m, const int32_t *form, const int32_t *su
 
 /* Any convolution. Numbers of a row: output, form kind, form place, largest or count, then for each group: start,
  * taps, and offset and weight of each tap. */
-void engine_any(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+void engine_any(const model *m, const instruction *s, uint8_t *arena, int32_t *sums)
 {
     const int32_t *at = m->numbers + s->first;
     for (int32_t row = 0; row < s->channels; row++) {
@@ -114,7 +114,7 @@ void engine_any(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 }
 
 /* Numbers of a sum: start, taps, then offset and weight of each tap. */
-void engine_sparse(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
+void engine_sparse(const model *m, const instruction *s, const uint8_t *arena, int32_t *sums)
 {
     const int32_t *at = m->numbers + s->first;
     for (int32_t row = 0; row < s->channels; row++) {
@@ -125,7 +125,7 @@ void engine_sparse(const model *m, const step *s, const uint8_t *arena, int32_t 
     }
 }
 
-static void write_logits(const model *m, const step *s, const int32_t *sums, int32_t *logits)
+static void write_logits(const model *m, const instruction *s, const int32_t *sums, int32_t *logits)
 {
     const int64_t *wide = m->wides + s->first; /* for each: offset, then a multiplier for each group */
     if (s->flags & 1) { /* sum + offset */
@@ -154,7 +154,7 @@ static void take_integers(const input_quantizer *q, const uint8_t *integers, uin
         }
 }
 
-/* Processors fetch what is read in order, but not across the time a frame takes: ask for a part at every step. */
+/* Processors fetch what is read in order, but not across the time a frame takes: ask for a part with each one. */
 static void fetch_ahead(workspace *w, ptrdiff_t bytes)
 {
     for (ptrdiff_t b = 0; b < bytes && w->ahead_bytes > 0; b += 64, w->ahead += 64, w->ahead_bytes -= 64)
@@ -168,24 +168,24 @@ void engine_frame(const model *m, const kernel_set *k, workspace *w, const float
         k->quantize(&m->input, samples, w->arena);
     else
         take_integers(&m->input, integers, w->arena);
-    const ptrdiff_t share = w->ahead_bytes / m->step_count + 64;
-    for (int32_t number = 0; number < m->step_count; number++) {
-        const step *s = &m->steps[number];
+    const ptrdiff_t share = w->ahead_bytes / m->instruction_count + 64;
+    for (int32_t number = 0; number < m->instruction_count; number++) {
+        const instruction *s = &m->instructions[number];
         fetch_ahead(w, share);
-        switch ((enum step_kind)s->kind) {
-        case STEP_PAIRS: k->pairs(m, s, w->arena); break;
-        case STEP_GATHER: engine_gather(m, s, w->arena); break;
-        case STEP_CONV16: k->conv16(m, s, w->arena); break;
-        case STEP_MAX16: k->max16(m, s, w->arena, w->sums); break;
-        case STEP_WIDE16: k->wide16(m, s, w->arena); break;
-        case STEP_CONV32: k->conv32(m, s, w->arena); break;
-        case STEP_ANY: engine_any(m, s, w->arena, w->sums); break;
-        case STEP_POOL: engine_pool(m, s, w->arena); break;
-        case STEP_SPARSE: engine_sparse(m, s, w->arena, w->sums); break;
-        case STEP_DENSE: k->dense(m, s, w->arena, w->sums); break;
-        case STEP_ROUND: k->round(m, s, w->arena, w->sums); break;
-        case STEP_SUM: k->sum(m, s, w->arena); break;
-        case STEP_LOGITS: write_logits(m, s, w->sums, logits); break;
+        switch ((enum instruction_kind)s->kind) {
+        case DO_PAIRS: k->pairs(m, s, w->arena); break;
+        case DO_GATHER: engine_gather(m, s, w->arena); break;
+        case DO_CONV16: k->conv16(m, s, w->arena); break;
+        case DO_MAX16: k->max16(m, s, w->arena, w->sums); break;
+        case DO_WIDE16: k->wide16(m, s, w->arena); break;
+        case DO_CONV32: k->conv32(m, s, w->arena); break;
+        case DO_ANY: engine_any(m, s, w->arena, w->sums); break;
+        case DO_POOL: engine_pool(m, s, w->arena); break;
+        case DO_SPARSE: engine_sparse(m, s, w->arena, w->sums); break;
+        case DO_DENSE: k->dense(m, s, w->arena, w->sums); break;
+        case DO_ROUND: k->round(m, s, w->arena, w->sums); break;
+        case DO_SUM: k->sum(m, s, w->arena); break;
+        case DO_LOGITS: write_logits(m, s, w->sums, logits); break;
         }
     }
 }

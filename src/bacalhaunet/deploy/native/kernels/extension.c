@@ -70,7 +70,7 @@ static void free_handle(PyObject *capsule)
         return;
     while (h->idle_count)
         free_workspace(h->idle[--h->idle_count]);
-    free(h->m.steps);
+    free(h->m.instructions);
     free(h->m.records);
     free(h->m.entries);
     free(h->m.numbers);
@@ -97,7 +97,7 @@ static int copy_table(PyObject *object, void **to, int32_t *count, size_t size)
     return good;
 }
 
-/* model(steps, records, entries, numbers, wides, initial, sums, classes, logit_scale, quantizer tuple) */
+/* model(instructions, records, entries, numbers, wides, initial, sums, classes, logit_scale, quantizer tuple) */
 static PyObject *make_model(PyObject *self, PyObject *arguments)
 {
     PyObject *tables[6];
@@ -115,7 +115,7 @@ static PyObject *make_model(PyObject *self, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "OOOOOOiid(ffffffiiiii)", &tables[0], &tables[1], &tables[2], &tables[3],
                           &tables[4], &tables[5], &m->sums, &m->classes, &m->logit_scale, &q->scale, &q->zero, &q->clip_low, &q->clip_high, &q->low, &q->high, &q->clipped, &q->rows[0],
                           &q->rows[1], &q->length, &q->code) ||
-        !copy_table(tables[0], (void **)&m->steps, &m->step_count, sizeof(step)) ||
+        !copy_table(tables[0], (void **)&m->instructions, &m->instruction_count, sizeof(instruction)) ||
         !copy_table(tables[1], (void **)&m->records, &m->record_count, sizeof(record)) ||
         !copy_table(tables[2], (void **)&m->entries, &m->entry_count, sizeof(entry)) ||
         !copy_table(tables[3], (void **)&m->numbers, &m->number_count, sizeof(int32_t)) ||

@@ -22,7 +22,7 @@ static void quantize(const input_quantizer *q, const float *samples, uint8_t *ar
     }
 }
 
-static void pairs(const model *m, const step *s, uint8_t *arena)
+static void pairs(const model *m, const instruction *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     if (s->pattern == PATTERN_LOCAL_4) {
@@ -128,7 +128,7 @@ static int32_t rounded16(const record *r, int32_t flags, int32_t sum, int32_t hi
     return clip(clip((sum * r->multiplier) >> (16 + r->shift), 255) - r->offset, high);
 }
 
-static void conv16(const model *m, const step *s, uint8_t *arena)
+static void conv16(const model *m, const instruction *s, uint8_t *arena)
 {
     int32_t sum[CHUNK], rest[CHUNK], apart = bytes_apart(s->pattern), flags = s->flags;
     for (int32_t c = 0; c < s->channels; c++) {
@@ -152,7 +152,7 @@ static void conv16(const model *m, const step *s, uint8_t *arena)
     }
 }
 
-static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+static void max16(const model *m, const instruction *s, uint8_t *arena, int32_t *sums)
 {
     int32_t sum[CHUNK], apart = bytes_apart(s->pattern);
     for (int32_t c = 0; c < s->channels; c++) {
@@ -175,7 +175,7 @@ static int32_t half(int32_t pair, int high)
     return value < 0x8000 ? value : value - 0x10000;
 }
 
-static void wide16(const model *m, const step *s, uint8_t *arena)
+static void wide16(const model *m, const instruction *s, uint8_t *arena)
 {
     int32_t one[CHUNK], two[CHUNK], apart = bytes_apart(s->pattern);
     for (int32_t c = 0; c < s->channels; c++) {
@@ -198,7 +198,7 @@ static void wide16(const model *m, const step *s, uint8_t *arena)
     }
 }
 
-static void conv32(const model *m, const step *s, uint8_t *arena)
+static void conv32(const model *m, const instruction *s, uint8_t *arena)
 {
     int32_t sum[CHUNK], apart = bytes_apart(s->pattern);
     for (int32_t c = 0; c < s->channels; c++) {
@@ -216,7 +216,7 @@ static void conv32(const model *m, const step *s, uint8_t *arena)
 }
 
 /* Numbers: a start for each output, then for each four inputs the outputs' weights, packed. */
-static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
+static void dense(const model *m, const instruction *s, const uint8_t *arena, int32_t *sums)
 {
     const int32_t *start = m->numbers + s->first, *weights = start + s->channels;
     for (int32_t c = 0; c < s->channels; c++)
@@ -231,7 +231,7 @@ static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *
 
 /* Wides: offset, shift, multipliers of each group, each an array over outputs. Bit 1 of the flags: the sums are bytes
  * of the source. Bit 2: the values are looked up in a table of numbers. */
-static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+static void round_sums(const model *m, const instruction *s, uint8_t *arena, int32_t *sums)
 {
     if (s->flags & 2)
         for (int32_t c = 0; c < s->channels; c++)
@@ -248,7 +248,7 @@ static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *s
 }
 
 /* Numbers of a row: two sources, destination, multiplier. */
-static void sum(const model *m, const step *s, uint8_t *arena)
+static void sum(const model *m, const instruction *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     for (int32_t row = 0; row < s->channels; row++, at += 4)

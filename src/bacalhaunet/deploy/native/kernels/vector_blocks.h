@@ -4,7 +4,7 @@
  */
 
 /* `two`: the sum is that of two, added with saturation: it may leave 16 bits where that is far beyond the levels. */
-static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uint8_t *arena, const int V,
+static inline ALWAYS_INLINE void conv16_block(const model *m, const instruction *s, uint8_t *arena, const int V,
                                               const int pattern, const int form, const int two)
 {
     vec high = set8(s->high);
@@ -45,8 +45,8 @@ static inline ALWAYS_INLINE void conv16_block(const model *m, const step *s, uin
     }
 }
 
-static inline ALWAYS_INLINE void max16_block(const model *m, const step *s, uint8_t *arena, int32_t *sums, const int V,
-                                             const int pattern)
+static inline ALWAYS_INLINE void max16_block(const model *m, const instruction *s, uint8_t *arena, int32_t *sums,
+                                             const int V, const int pattern)
 {
     const int32_t outputs = V * (VB / 2);
     const record *records = m->records + s->first;
@@ -90,7 +90,7 @@ static inline ALWAYS_INLINE vec rounded_even_wide(vec one, vec two, const record
     return join_high(high_a, high_b);
 }
 
-static inline ALWAYS_INLINE void wide16_block(const model *m, const step *s, uint8_t *arena, const int V,
+static inline ALWAYS_INLINE void wide16_block(const model *m, const instruction *s, uint8_t *arena, const int V,
                                               const int pattern, const int even)
 {
     vec high = set8(s->high);
@@ -130,7 +130,7 @@ static inline ALWAYS_INLINE vec quads_to_bytes(const vec *level, const int patte
 }
 
 /* Sums of four bytes. 4 / stride phases of outputs share the bytes of a vector. */
-static inline ALWAYS_INLINE void conv32_block(const model *m, const step *s, uint8_t *arena, const int V,
+static inline ALWAYS_INLINE void conv32_block(const model *m, const instruction *s, uint8_t *arena, const int V,
                                               const int pattern, const int small)
 {
     const int phases = pattern == PATTERN_QUAD_1 ? 4 : pattern == PATTERN_QUAD_2 ? 2 : 1;

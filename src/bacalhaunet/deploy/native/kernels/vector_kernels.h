@@ -11,7 +11,7 @@
 
 #include "vector_layers.h"
 
-static void fours(const model *m, const step *s, uint8_t *arena)
+static void fours(const model *m, const instruction *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     for (int32_t row = 0; row < s->channels; row++, at += 5) {
@@ -29,7 +29,7 @@ static void fours(const model *m, const step *s, uint8_t *arena)
     }
 }
 
-static void pairs(const model *m, const step *s, uint8_t *arena)
+static void pairs(const model *m, const instruction *s, uint8_t *arena)
 {
     if (s->pattern == PATTERN_LOCAL_4) {
         fours(m, s, arena);
@@ -66,7 +66,7 @@ static void quantize(const input_quantizer *q, const float *samples, uint8_t *ar
 }
 
 /* `vectors` x VB / 4 sums from the c-th on. */
-static inline ALWAYS_INLINE void dense_block(const model *m, const step *s, const uint8_t *arena, int32_t *sums,
+static inline ALWAYS_INLINE void dense_block(const model *m, const instruction *s, const uint8_t *arena, int32_t *sums,
                                              int32_t c, const int vectors)
 {
     const int32_t *start = m->numbers + s->first, *weights = start + s->channels + c;
@@ -88,7 +88,7 @@ static inline ALWAYS_INLINE void dense_block(const model *m, const step *s, cons
         store_part32(sums + c + v * lanes, sum[v], left - v * lanes);
 }
 
-static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *sums)
+static void dense(const model *m, const instruction *s, const uint8_t *arena, int32_t *sums)
 {
     const int32_t lanes = VB / 4;
     for (int32_t c = 0; c < s->channels; c += 4 * lanes) {
@@ -102,7 +102,7 @@ static void dense(const model *m, const step *s, const uint8_t *arena, int32_t *
 }
 
 /* As in portable.c, in 64 bits; bit 0 of the flags says that 32 are enough. */
-static void round_sums(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+static void round_sums(const model *m, const instruction *s, uint8_t *arena, int32_t *sums)
 {
     if (s->flags & 2)
         for (int32_t c = 0; c < s->channels; c++)
@@ -146,7 +146,7 @@ static inline ALWAYS_INLINE vec sum_bytes(const uint8_t *one, const uint8_t *two
 }
 
 /* Numbers of a row: two sources, destination, multiplier. */
-static void sum(const model *m, const step *s, uint8_t *arena)
+static void sum(const model *m, const instruction *s, uint8_t *arena)
 {
     const int32_t *at = m->numbers + s->first;
     const int32_t n = s->n;

@@ -1,4 +1,4 @@
-/* Layers, block by block: the choice of V, pattern and form for a step. Included by vector_kernels.h. */
+/* Layers, block by block: the choice of V, pattern and form for a instruction. Included by vector_kernels.h. */
 
 /* Vectors of sums a block has: as many as the row needs and registers hold. */
 static inline int32_t vectors_for(int32_t n, int32_t lanes, int32_t most)
@@ -16,7 +16,7 @@ static inline int32_t vectors_for(int32_t n, int32_t lanes, int32_t most)
     default: call(V, PATTERN_LOCAL, form); break;                                                                      \
     }
 
-static void conv16(const model *m, const step *s, uint8_t *arena)
+static void conv16(const model *m, const instruction *s, uint8_t *arena)
 {
 #define CALL(V, P, F) conv16_block(m, s, arena, V, P, F, 0)
 #define CALL_TWO(V, P, F) conv16_block(m, s, arena, V, P, F, 1)
@@ -55,7 +55,7 @@ static void conv16(const model *m, const step *s, uint8_t *arena)
 #undef BY_FORM
 }
 
-static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
+static void max16(const model *m, const instruction *s, uint8_t *arena, int32_t *sums)
 {
 #define CALL(V, P, F) max16_block(m, s, arena, sums, V, P)
     if (s->pattern == PATTERN_LOCAL_4) {
@@ -73,7 +73,7 @@ static void max16(const model *m, const step *s, uint8_t *arena, int32_t *sums)
 #undef CALL
 }
 
-static void wide16(const model *m, const step *s, uint8_t *arena)
+static void wide16(const model *m, const instruction *s, uint8_t *arena)
 {
 #define CALL(V, P, F) wide16_block(m, s, arena, V, P, F)
 #define BY_FORM(V)                                                                                                     \
@@ -93,7 +93,7 @@ static void wide16(const model *m, const step *s, uint8_t *arena)
 #undef BY_FORM
 }
 
-static void conv32(const model *m, const step *s, uint8_t *arena)
+static void conv32(const model *m, const instruction *s, uint8_t *arena)
 {
 #define CALL(V, P) (s->flags & 1 ? conv32_block(m, s, arena, V, P, 1) : conv32_block(m, s, arena, V, P, 0))
 #define BY_QUAD(V)                                                                                                     \
