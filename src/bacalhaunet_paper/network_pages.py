@@ -61,14 +61,14 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
             ends.append((points[-1][1], curve.label, series(index)))
         right = max(frames for curve in curves for frames, _ in curve.points) / 1e6
         low, high = axes.get_ylim()
-        for height, (_, label, colour) in zip(spread([end[0] for end in ends], (high - low) / 20), ends, strict=True):
-            text = axes.annotate(label, (right, height), (10, 0), textcoords="offset points", va="center", color=colour)
-            text.set_annotation_clip(False)
         if axes.get_xlim()[0] < PAPER_FRAMES / 1e6 < 1.5 * right:
             axes.axvline(PAPER_FRAMES / 1e6, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
             axes.annotate(
                 "the paper's", (PAPER_FRAMES / 1e6, low), (-4, 4), ha="right", color=MUTED, textcoords="offset points"
             )
+        for height, (_, label, colour) in zip(spread([end[0] for end in ends], (high - low) / 20), ends, strict=True):
+            beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+            axes.annotate(label, (1.0, height), (6, 0), va="center", color=colour, **beside)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set(xlabel="million frames trained, logarithmic", ylabel="validation accuracy, %")
         return figure
