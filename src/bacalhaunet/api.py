@@ -219,7 +219,7 @@ def export(
             path,
             format,
             spec=opened.spec,
-            labels=opened.labels,
+            classes=opened.classes,
             dynamic_batch=dynamic_batch,
             metadata=calibration_entry(name),
         )

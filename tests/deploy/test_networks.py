@@ -70,7 +70,7 @@ def test_a_network_without_names_is_not_given_radioml_s(network, tmp_path):
     entries = {entry.key: entry.value for entry in onnx.load(written.path).metadata_props}
     assert json.loads(entries["labels"]) == [f"class {number}" for number in range(5)]
     with pytest.raises(ModelFileError, match="3 labels for a network of 5 classes"):
-        export_network(network, tmp_path / "other.onnx", labels=NAMES[:3])
+        export_network(network, tmp_path / "other.onnx", classes=NAMES[:3])
     assert not (tmp_path / "other.onnx").exists()
 
 

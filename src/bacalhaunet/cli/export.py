@@ -49,7 +49,7 @@ def run(arguments: Namespace) -> None:
         arguments.output,
         arguments.format,
         spec=opened.spec,
-        labels=opened.labels,
+        classes=opened.classes,
         dynamic_batch=arguments.dynamic_batch,
         metadata=calibration_entry(arguments.target) if opened.trained else {"untrained_seed": str(UNTRAINED_SEED)},
     )
