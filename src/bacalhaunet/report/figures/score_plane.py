@@ -247,6 +247,8 @@ def place_labels(
         color: Of the texts.
         optional: Whether a label is left out that would cover a line, a marker or another label wherever it stood.
     """
+    from matplotlib.text import Text
+
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # the layout decides how large the axes are
@@ -256,7 +258,8 @@ def place_labels(
     covered = np.concatenate(drawn) if drawn else np.zeros((0, 2))
     markers = np.concatenate([np.zeros((0, 2)), *[line[:1] for line in drawn if (line == line[0]).all()]])
     frame = scale * np.array([axes.bbox.min, axes.bbox.max])
-    taken: list[Places] = [scale * text.get_window_extent().get_points() for text in axes.texts if text.get_text()]
+    # An annotation's own extent would have its line in it too.
+    taken: list[Places] = [scale * Text.get_window_extent(t).get_points() for t in axes.texts if t.get_text()]
     for text, x, y in labels:
         place = scale * axes.transData.transform((x, y))
         boxes = [_box(place, side, text, size) for side in _SIDES]
