@@ -23,11 +23,11 @@ from bacalhaunet.models.shipped_networks import by_accuracy, shipped_networks
 from bacalhaunet.outputs import write_text
 from bacalhaunet.radio.modulations import by_name
 from bacalhaunet.report import published, wording
-from bacalhaunet.report.figures.accuracy import SnrCurve, accuracy_over_snr_figure
-from bacalhaunet.report.figures.score_plane import PlanePoint, draw_plane
-from bacalhaunet.report.figures.style import INK, MUTED, SERIES, SETTINGS, new_figure, series, spread, to_svg_file
-from bacalhaunet.report.merged import group_counts
+from bacalhaunet.report.card import group_counts
+from bacalhaunet.report.figures_of_runs import SnrCurve, accuracy_over_snr_figure
 from bacalhaunet.report.run import load_run
+from bacalhaunet.report.score_plane import PlanePoint, draw_plane
+from bacalhaunet.report.style import INK, MUTED, SERIES, SETTINGS, new_figure, series, spread, to_svg_file
 from bacalhaunet.report.wording import table
 from bacalhaunet_paper.budgets import PAPER_FRAMES
 
@@ -66,9 +66,9 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
             axes.annotate(
                 "the paper's", (PAPER_FRAMES / 1e6, low), (-4, 4), ha="right", color=MUTED, textcoords="offset points"
             )
+        beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
         for height, (_, label, colour) in zip(spread([end[0] for end in ends], (high - low) / 20), ends, strict=True):
-            beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
-            axes.annotate(label, (1.0, height), (6, 0), va="center", color=colour, **beside)
+            axes.annotate(label, (1.0, height), (6, 0), va="center", color=colour, annotation_clip=False, **beside)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set(xlabel="million frames trained, logarithmic", ylabel="validation accuracy, %")
         return figure

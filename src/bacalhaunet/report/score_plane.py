@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
+from bacalhaunet.report.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

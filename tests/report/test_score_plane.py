@@ -8,8 +8,8 @@ pytest.importorskip("matplotlib")
 from matplotlib.text import Text
 
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.score_plane import PlanePoint, place_labels, score_plane_figure
-from bacalhaunet.report.figures.style import new_figure
+from bacalhaunet.report.score_plane import PlanePoint, place_labels, score_plane_figure
+from bacalhaunet.report.style import new_figure
 
 
 def boxes(axes):
