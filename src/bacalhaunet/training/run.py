@@ -39,16 +39,16 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
     Raises:
         SpecError: If the network is unknown or cannot be built.
         ModelFileError: If the saved model cannot be read.
-        ConfigError: If a saved model has another number of classes.
+        ConfigError: If a saved model has other classes than the data.
     """
     source = resolve_network(config.network, TRAINABLE, "a network to train")
     if source.saved is not None:
         saved = load_model(source.saved)
-        if saved.spec.classes != len(data.classes):
+        if saved.labels != data.classes.names:
             raise ConfigError(
-                f"the saved model has {saved.spec.classes} classes",
+                f"the saved model has {saved.spec.classes} classes: {', '.join(saved.labels)}",
                 where=str(source.saved),
-                allowed=f"{len(data.classes)}, as the data",
+                allowed=f"the {len(data.classes)} of the data, in their order: {', '.join(data.classes.names)}",
             )
         _check_length(saved.spec, data, str(source.saved))
         spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
