@@ -48,7 +48,7 @@ class OpenNetwork:
     trained: bool
 
 
-AnyNetwork = Union[str, "os.PathLike[str]", NetworkSource, "nn.Module", "SavedModel"]
+AnyNetwork = Union[str, "os.PathLike[str]", NetworkSource, OpenNetwork, "nn.Module", "SavedModel"]
 """What a network can be given as."""
 
 
@@ -73,6 +73,8 @@ def open_network(
         SpecError: If no network has that name.
         ConfigError: If ``bits`` is given for a trained network, whose bits are fixed.
     """
+    if isinstance(network, OpenNetwork):
+        return network
     if not isinstance(network, str | os.PathLike | NetworkSource):
         return _in_memory(network)
     source = network if isinstance(network, NetworkSource) else resolve_network(network)
