@@ -135,6 +135,18 @@ def test_a_given_scale_is_all_that_is_done():
     assert np.allclose(engine.seen[0], as_frames(samples[:1024]) / 64, rtol=1e-6)
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_complex_frames_are_those_of_i_and_q(tmp_path, saved):
+    frames = np.stack([as_frames(noise(1024, n, 1 + n / 4)) for n in range(3)])
+    array = (frames[:, 0] + 1j * frames[:, 1]).astype(np.complex64)
+    np.save(tmp_path / "frames.npy", array)
+    recording = open_recording(tmp_path / "frames.npy") if saved else recording_of(array)
+    assert recording.frame_length == 1024
+    engine = PowerEngine()
+    assert Classification(engine, recording).summary().normalization == "none"
+    assert np.array_equal(engine.seen, frames)
+
+
 def test_ready_frames_of_another_length_are_refused():
     with pytest.raises(RecordingError, match=r"(?s)frames have 128 samples.*frames of 1024"):
         Classification(PowerEngine(), recording_of(np.zeros((4, 2, 128), np.float32)))

@@ -56,7 +56,8 @@ def expected_calibration_error(
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64], rising: bool = True) -> Calibration:
     """Return the temperature, and its rise with the entropy, of the smallest negative log-likelihood.
 
-    The correlation is the default.
+    The correlation is the default. Where every frame is classified correctly the temperature stays 1: the likelihood
+    is largest at 0, a certainty that so few frames cannot show.
 
     Args:
         logits: (n, classes).
@@ -71,6 +72,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64], ris
     if not len(labels) or not np.isfinite(logits).all():
         raise ConfigError(f"{len(labels)} frames to calibrate with", allowed="one or more, with finite logits")
     logits = np.asarray(logits, np.float64)
+    if (logits.argmax(axis=1) == labels).all():
+        return Calibration()
 
     def cost(place: NDArray[np.float64]) -> float:
         return negative_log_likelihood(log_softmax(_at(place).scaled(logits)), labels)

@@ -136,9 +136,9 @@ class FrameLog:
         place = self._file.tell()
         head = self._file.read(_HEAD.size)
         if len(head) == _HEAD.size:
-            found, length, check = _HEAD.unpack(head)
+            stored, length, check = _HEAD.unpack(head)
             content = self._file.read(length) if length <= _LONGEST else b""
-            if found == kind and len(content) == length and zlib.crc32(content) == check:
+            if stored == kind and len(content) == length and zlib.crc32(content) == check:
                 return content
         self._file.seek(place)
         self._file.truncate()

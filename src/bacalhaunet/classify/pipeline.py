@@ -41,15 +41,9 @@ from bacalhaunet.radio.class_set import ClassSet
 
 @dataclass(frozen=True)
 class RecordingSummary(Answer):
-    """What a recording that is taken as one signal is taken to be.
+    """What a recording that is taken as one signal is taken to be: the answer, without one if every frame is silent.
 
     Attributes:
-        label: The most probable class; None if every frame is silent.
-        confidence: Its pooled probability.
-        group: The most probable group of classes; None if every frame is silent.
-        group_confidence: Its pooled probability.
-        agreement: Share of the frames, silent ones left out, whose own label it is.
-        probabilities: Pooled probability of each class, largest first.
         frames: Number of frames, silent ones included.
         silent_frames: Frames of zeros; they get no label and are not pooled.
         samples: Complex samples of the recording.

@@ -224,7 +224,8 @@ def classify(
     The samples are cut into frames and brought to the scale that networks learnt; the frames' answers are pooled.
 
     Args:
-        source: A recording's file, complex samples (N,) or ready frames, real (n, 2, frame_length).
+        source: A recording's file, complex samples (N,), or ready frames, real (n, 2, frame_length) or complex
+            (n, frame_length).
         sample_rate: Samples a second; None for what the file says.
         type: Sample type of a file without a telling name, as ``cf32``, ``ci16_be``, ``cu8``.
         network: The name of a shipped network, a file, or a ``Classifier``; None for the shipped network that is made

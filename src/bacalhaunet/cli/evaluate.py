@@ -110,7 +110,7 @@ def _print(result: Evaluation, network: str, part: str) -> None:
     by_snr = Table("SNR dB", "accuracy %", title="by SNR")
     for snr, value in result.accuracy_by_snr.items():
         by_snr.add_row(str(snr), f"{100 * value:.1f}")
-    by_modulation = Table("modulation", "accuracy %", "most often taken for", title="by modulation")
+    by_modulation = Table("class", "accuracy %", "most often taken for", title="by class")
     confusion = result.confusion
     for name, value in result.accuracy_by_modulation.items():
         row = confusion[result.names.index(name)].copy()

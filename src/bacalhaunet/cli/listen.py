@@ -136,7 +136,7 @@ def _loop(session: Session, outputs: list[Output], interval: float, stopped: Cal
             waiting = left > _LOOK_S
             time.sleep(min(_LOOK_S, max(left, 0.0)))
             for output in outputs:
-                output.step(session)
+                output.look(session)
             try:
                 going = session.running() and not stopped()
             except BacalhauNetError as error:

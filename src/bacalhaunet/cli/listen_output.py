@@ -32,7 +32,7 @@ _EVENTS = 6
 class Output(Protocol):
     """Takes what a session says."""
 
-    def step(self, session: Session) -> None:
+    def look(self, session: Session) -> None:
         """Look at the session, a few times a second."""
 
     def show(self, session: Session, status: Status, events: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class Printed(ABC):
     ) -> None:
         """End."""
 
-    def step(self, session: Session) -> None:  # noqa: B027
+    def look(self, session: Session) -> None:  # noqa: B027
         """Print nothing: an interval is not over."""
 
     @abstractmethod
@@ -203,7 +203,7 @@ class Page:
         """Send a row of the waterfall."""
         self._feed.row(row)
 
-    def step(self, session: Session) -> None:
+    def look(self, session: Session) -> None:
         """Send the signals."""
         self._feed.signals(session.tracks)
 

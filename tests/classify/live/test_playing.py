@@ -64,7 +64,7 @@ class Played:
         self._blocks = []
         self._mailbox.put = self._blocks.append
         while not search.finished:
-            search.step()
+            search.take_block()
             while len(self._blocks) > lag:
                 self._analyse()
         while self._blocks:

@@ -73,8 +73,8 @@ class Channel:
 
     def read(self, start: int, stop: int) -> NDArray[np.complex64]:
         """Return samples ``start`` to ``stop - 1`` of the signal at its own rate."""
-        step = max(1, int(_WORK * self.ratio))
-        parts = [self._slice(first, min(first + step, stop)) for first in range(start, stop, step)]
+        most = max(1, int(_WORK * self.ratio))
+        parts = [self._slice(first, min(first + most, stop)) for first in range(start, stop, most)]
         return np.concatenate([np.empty(0, np.complex64), *parts])
 
     def _slice(self, start: int, stop: int) -> NDArray[np.complex64]:

@@ -234,8 +234,8 @@ def regions(spectra: Spectrogram) -> list[Region]:
     """Return the occupied regions in order of their start; none in noise."""
     floor = noise_floor(spectra.power, spectra.averages)
     boxes = _merged(_boxes(_occupied(spectra, floor)))
-    found = [_region(spectra, box, floor) for box in boxes]
-    return sorted(region for region in found if region is not None)
+    places = [_region(spectra, box, floor) for box in boxes]
+    return sorted(region for region in places if region is not None)
 
 
 def _occupied(spectra: Spectrogram, floor: float) -> NDArray[np.bool_]:

@@ -1,4 +1,6 @@
-r"""Symbol rate of a signal from the periodicity of its squared envelope.
+r"""Symbol rate and carrier of a signal, from lines of spectra.
+
+Symbol rate from the periodicity of the squared envelope:
 
 .. math:: \hat R = \arg\max_{\alpha} \left| \sum_n |x[n]|^2 \, e^{-2 \pi j \alpha n} \right|
 
@@ -8,7 +10,7 @@ Trans. Commun. 34 (1986) 1089), whose phase is the symbol timing (Oerder and Mey
 recovery", IEEE Trans. Commun. 36 (1988) 605). The line comes from the skirts of the spectrum, so it is looked for
 in the signal as it is, less its carrier, and with its spectrum made flat, which lifts the skirts.
 
-Carrier of a signal from a power of its symbols.
+Carrier from a power of the symbols:
 
 .. math:: \hat f = \frac{1}{M} \arg\max_\nu \left| \sum_k |y_k|\, e^{j M \angle y_k}\, e^{-2 \pi j \nu k} \right|
 
@@ -18,7 +20,7 @@ Boorstyn, ibid. 20 (1974) 591 for the line's frequency). The smallest M that has
 for BPSK, 4 for QPSK and QAM, 12 and 16 for rings. The symbols y_k are taken at the timing that the squared envelope
 tells (Oerder and Meyr 1988).
 
-Symbol rate and carrier of GMSK and OQPSK, whose envelope tells nothing, from the lines of the squared signal.
+Both, of GMSK and OQPSK, whose envelope tells nothing, from the lines of the squared signal:
 
 .. math:: |\mathcal{F}\{x^2\}(\nu)| \text{ has lines at } 2 f_c \pm R / 2 \text{ (MSK, GMSK)}, \quad
           2 f_c \pm R \text{ (offset QPSK)}
@@ -67,8 +69,8 @@ def symbol_line(samples: NDArray[np.complex64], width: float) -> Line:
     """
     band = (LOWEST * width, min(HIGHEST * width, 0.5))
     bare = without_carrier(samples)
-    looked_at = (samples, bare, flattened(bare, width))
-    lines = [strongest_line(np.abs(one) ** 2, *band) for one in looked_at]
+    forms = (samples, bare, flattened(bare, width))
+    lines = [strongest_line(np.abs(one) ** 2, *band) for one in forms]
     return max(lines, key=lambda line: line.excess)
 
 
@@ -209,8 +211,8 @@ def offset_lines(samples: NDArray[np.complex64], width: float) -> OffsetLines | 
         samples: The signal near zero frequency, at three samples a symbol or more.
         width: Width of its occupied band in cycles a sample.
     """
-    found = [_pair(one**2, width) for one in (samples, flattened(samples, width))]
-    best = max(found, key=lambda pair: pair.excess)
+    pairs = [_pair(one**2, width) for one in (samples, flattened(samples, width))]
+    best = max(pairs, key=lambda pair: pair.excess)
     distance, center = best.high - best.low, (best.high + best.low) / 4
     rate = distance if distance < _BETWEEN * width else distance / 2
     if best.excess < 0 or abs(center) > _OFF_CENTRE * width / 2 or not LOWEST * width <= rate <= _HIGHEST * width:

@@ -178,8 +178,8 @@ class Analyser:
         """Let the front end look closely at a region, and what else is there at that time."""
         self._give_way()
         start, stop = _window(region, len(block.samples))
-        looked_at = Recording(_STREAM, InMemory(block.samples[start:stop]))
-        self.tracks.improve(find_signals(looked_at, self._settings), block, start, stop)
+        window = Recording(_STREAM, InMemory(block.samples[start:stop]))
+        self.tracks.improve(find_signals(window, self._settings), block, start, stop)
 
     def _classify(self, recording: Recording, sighting: Sighting, block: Block) -> None:
         signal = sighting.signal

@@ -196,9 +196,9 @@ class Intake:
         if len(values) % _INTAKE_SAMPLE or not len(values):
             self.ring[Counter.MALFORMED] += 1
             return
-        step = max(1, self.ring.capacity // 4) * _INTAKE_SAMPLE
-        for first in range(0, len(values), step):
-            self.samples(values[first : first + step])
+        most = max(1, self.ring.capacity // 4) * _INTAKE_SAMPLE
+        for first in range(0, len(values), most):
+            self.samples(values[first : first + most])
 
     def samples(self, values: NDArray[np.uint8]) -> None:
         """Take samples, given as bytes of complex64, of at most a quarter of the ring."""

@@ -137,7 +137,7 @@ class Search:
         self._position = self._restarts = 0
         self._waterfall = Waterfall(rate)
 
-    def step(self) -> bool:
+    def take_block(self) -> bool:
         """Take a block if there is one, and return whether there was; waits a little if not."""
         self._notice_restart()
         start, count = self._next()
@@ -158,12 +158,12 @@ class Search:
         arrived = (self._ring.arrival(start + 1), self._ring.arrival(start + len(samples)))
         for row in self._waterfall.add(samples, arrived):
             self._draw(row)
-        found = regions(block_spectrogram(samples))
+        occupied = regions(block_spectrogram(samples))
         waiting = self._mailbox.oldest
-        urgent = self._tracks.follow(found, *arrived, offset=start, length=len(samples), waiting=waiting)
-        self._mailbox.put(Block(start, samples, found, arrived, self._restarts, urgent))
+        urgent = self._tracks.follow(occupied, *arrived, offset=start, length=len(samples), waiting=waiting)
+        self._mailbox.put(Block(start, samples, occupied, arrived, self._restarts, urgent))
         self.searched += len(samples)
-        self.found += sum(region.stop - region.start for region in found)
+        self.found += sum(region.stop - region.start for region in occupied)
 
     @property
     def backlog_s(self) -> float:

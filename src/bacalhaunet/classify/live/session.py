@@ -150,7 +150,7 @@ class Session:
 
     def _searching(self) -> None:
         while not self._stop.is_set():
-            self._guarded(self.search.step)
+            self._guarded(self.search.take_block)
 
     def _classifying(self) -> None:
         while not self._stop.is_set():

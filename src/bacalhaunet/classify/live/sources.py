@@ -149,7 +149,7 @@ _POLL_MS = 100
 _MESSAGES_AT_ONCE = 64
 _QUEUED_MESSAGES = 4000
 _SOAPY_SAMPLES = 1 << 16
-_FILE_STEPS_PER_S = 50
+_FILE_READS_PER_S = 50
 
 Stopped = Callable[[], bool]
 
@@ -276,11 +276,11 @@ def play_file(address: FileAddress, intake: Intake, stopped: Stopped) -> None:
     recording = open_recording(address.path, address.type)
     if recording.frame_length is not None:
         raise RecordingError("ready frames are no stream of samples", where=address.path, allowed="a recording")
-    step = int(np.clip(address.rate / _FILE_STEPS_PER_S, 1, intake.ring.capacity // 4))
+    count = int(np.clip(address.rate / _FILE_READS_PER_S, 1, intake.ring.capacity // 4))
     intake.connected(True)
     begun, played, first = time.monotonic(), 0, 0
     while not stopped():
-        samples = recording.read(first, min(first + step, len(recording)))
+        samples = recording.read(first, min(first + count, len(recording)))
         time.sleep(max(0.0, begun + (played + len(samples)) / address.rate - time.monotonic()))
         intake.samples(samples.view(np.uint8))
         played, first = played + len(samples), first + len(samples)

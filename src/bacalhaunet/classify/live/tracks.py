@@ -260,14 +260,14 @@ class Tracks:
 
     def sightings(self, block: Block) -> list[Sighting]:
         """Return the signals of a block that were estimated."""
-        found, length = [], len(block.samples)
+        sightings, length = [], len(block.samples)
         with self.lock:
             for region in block.regions:
                 stop = region.stop if region.stop < length - region.cell else length
                 for track in self._in(region, block.start):
                     if track.signal is not None:
-                        found.append(Sighting(track, region, replace(track.signal, start=region.start, stop=stop)))
-        return found
+                        sightings.append(Sighting(track, region, replace(track.signal, start=region.start, stop=stop)))
+        return sightings
 
     def improve(self, signals: Sequence[Signal], block: Block, start: int, stop: int) -> None:
         """Take the signals that the front end found in samples ``start`` to ``stop - 1`` of a block."""

@@ -20,7 +20,7 @@ from bacalhaunet.data.recordings.sample_types import SampleType, numpy_type, sam
 from bacalhaunet.data.recordings.stores import FortranFrames, Interleaved, Planar, SampleStore, whole_samples
 from bacalhaunet.errors import RecordingError
 
-SHAPES = "complex (N,) or (1, N); real (N, 2) or (2, N); real frames (n, 2, length)"
+SHAPES = "complex (N,) or (1, N); real (N, 2) or (2, N); frames, real (n, 2, length) or complex (n, length)"
 
 
 def open_npy(path: Path, type_: str | None, channel: int) -> Recording:
@@ -36,7 +36,7 @@ def open_npy(path: Path, type_: str | None, channel: int) -> Recording:
     shape, fortran, dtype, offset = _header(path)
     kind = numpy_type(dtype)
     complex_ = dtype.kind == "c"
-    if kind is None or not _fits(shape, complex_):
+    if kind is None or not _fits(shape, complex_, fortran):
         raise RecordingError(f"the array is {dtype} {shape}", where=str(path), allowed=SHAPES)
     count = math.prod(shape) // (1 if complex_ else 2)
     if count == 0:
@@ -48,7 +48,8 @@ def open_npy(path: Path, type_: str | None, channel: int) -> Recording:
             where=str(path),
             action="the file is truncated: copy or write it again",
         )
-    frame_length = shape[2] if len(shape) == 3 else None
+    frames = len(shape) == 3 or (complex_ and len(shape) == 2 and shape[0] > 1)
+    frame_length = shape[-1] if frames else None
     return Recording(path, _store(path, kind, shape, offset, fortran, complex_), frame_length=frame_length)
 
 
@@ -68,9 +69,9 @@ def _store(
     return Planar(path, kind, count, offset, count)
 
 
-def _fits(shape: tuple[int, ...], complex_: bool) -> bool:
+def _fits(shape: tuple[int, ...], complex_: bool, fortran: bool) -> bool:
     if complex_:
-        return len(shape) == 1 or (len(shape) == 2 and shape[0] == 1)
+        return len(shape) == 1 or (len(shape) == 2 and (shape[0] == 1 or not fortran))
     return (len(shape) == 2 and 2 in shape) or (len(shape) == 3 and shape[1] == 2)
 
 

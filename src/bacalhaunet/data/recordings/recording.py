@@ -80,19 +80,24 @@ def recording_of(array: NDArray[Any]) -> Recording:
     """Return an array as a recording, without copying complex64.
 
     Args:
-        array: complex (N,); or real (n, 2, length), ready frames; integers have full scale 1, as in files.
+        array: complex (N,); or ready frames, real (n, 2, length) or complex (n, length); integers have full scale 1, as
+            in files.
 
     Raises:
         RecordingError: If it is empty or of another shape or type.
     """
-    ready = array.ndim == 3 and array.shape[1] == 2 and array.dtype.kind in "fiu"
-    if not ready and not (array.ndim == 1 and array.dtype.kind == "c"):
-        raise RecordingError(f"the array is {array.dtype} {array.shape}", allowed="complex (N,) or real (n, 2, length)")
+    real = array.ndim == 3 and array.shape[1] == 2 and array.dtype.kind in "fiu"
+    if not real and not (array.ndim in (1, 2) and array.dtype.kind == "c"):
+        raise RecordingError(
+            f"the array is {array.dtype} {array.shape}",
+            allowed="complex (N,), or frames, real (n, 2, length) or complex (n, length)",
+        )
     if not array.size:
         raise RecordingError("the array is empty", allowed="one sample or more")
-    samples = _samples_of_frames(array) if ready else array
+    samples = _samples_of_frames(array) if real else array.reshape(-1)
     store = InMemory(np.ascontiguousarray(samples, dtype=np.complex64))
-    return Recording(Path("array"), store, frame_length=array.shape[2] if ready else None)
+    frames = real or (array.ndim == 2 and len(array) > 1)
+    return Recording(Path("array"), store, frame_length=array.shape[-1] if frames else None)
 
 
 def _samples_of_frames(frames: NDArray[Any]) -> NDArray[np.complex64]:

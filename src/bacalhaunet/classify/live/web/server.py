@@ -66,19 +66,15 @@ class Access:
             token = secrets.token_hex(16)
         return cls(token)
 
-    def knows(self, given: str | None) -> bool:
-        """Return whether ``given`` is the token, in a time that tells nothing."""
-        return self.token is None or hmac.compare_digest(self.token.encode(), (given or "").encode())
+    def knows(self, word: str | None) -> bool:
+        """Return whether a word is the token, in a time that tells nothing."""
+        return self.token is None or hmac.compare_digest(self.token.encode(), (word or "").encode())
 
     def admits(self, host: str | None, cookies: str | None) -> bool:
-        """Return whether a request may be answered.
+        """Return whether a request with these headers, Host and Cookie, may be answered.
 
         Without a token its Host must name this machine: a page from elsewhere whose name is made to point here (DNS
         rebinding) is refused.
-
-        Args:
-            host: The Host header.
-            cookies: The Cookie header.
         """
         if self.token is not None:
             return self.knows(_cookie(cookies))
@@ -94,10 +90,10 @@ def _name(host: str) -> str:
 
 def _cookie(header: str | None) -> str | None:
     try:
-        found = SimpleCookie(header or "").get(COOKIE)
+        cookie = SimpleCookie(header or "").get(COOKIE)
     except CookieError:
         return None
-    return found.value if found else None
+    return cookie.value if cookie else None
 
 
 WAITING = 240
@@ -130,7 +126,7 @@ class Client:
 
 
 class Hub:
-    """The clients, and what a new one is told first."""
+    """The clients, and what a new one is reports first."""
 
     def __init__(self) -> None:
         self._clients: list[Client] = []
@@ -141,10 +137,7 @@ class Hub:
     def publish(self, kind: str, values: dict[str, Any], *, keep: bool = True) -> None:
         """Send a message to all clients.
 
-        Args:
-            kind: Its kind.
-            values: Its content.
-            keep: New clients get the latest of its kind; otherwise as many as are remembered, as of rows.
+        New clients get the latest of its kind; without ``keep`` as many as are remembered, as of rows.
         """
         text = json.dumps(values, separators=(",", ":"), allow_nan=False)
         message = f"event: {kind}\ndata: {text}\n\n".encode()
@@ -198,10 +191,8 @@ class Feed:
 
     def __init__(self, hub: Hub, reports: Reports, source: str, network: str) -> None:
         self._hub, self._reports = hub, reports
-        hub.publish(
-            "hello",
-            {"source": source, "network": network, "rate": reports.rate, "center": reports.center, "step_db": STEP_DB},
-        )
+        hello = {"source": source, "network": network, "rate": reports.rate, "center": reports.center}
+        hub.publish("hello", hello | {"step_db": STEP_DB})
 
     def row(self, row: Row) -> None:
         """Publish a row of the waterfall: each bin a byte, half a dB from the lowest of the row on."""
@@ -230,20 +221,15 @@ class Feed:
             self._hub.publish("event", self._reports.event(status.totals.time, text), keep=False)
 
     def _track(self, track: Track, active: bool) -> dict[str, Any]:
-        told = self._reports
-        shown = told.signals([track])
+        reports = self._reports
+        shown = reports.signals([track])
         # The latest label stands as long as the signal does.
         runs = [*track.runs[:-1], *(replace(run, stop=track.heard) for run in track.runs[-1:])]
         values = shown[0] if shown else {"signal": track.number, "label": None}
-        values |= {
-            "low": told.center + track.low * told.rate,
-            "high": told.center + track.high * told.rate,
-            "first": told.seconds(track.first),
-            "last": told.seconds(track.heard),
-            "runs": [
-                [told.seconds(run.start), told.seconds(run.stop), run.label, round(run.confidence, 3)] for run in runs
-            ],
-        }
+        low, high = (reports.center + edge * reports.rate for edge in (track.low, track.high))
+        first, last = reports.seconds(track.first), reports.seconds(track.heard)
+        history = [[*map(reports.seconds, (one.start, one.stop)), one.label, round(one.confidence, 3)] for one in runs]
+        values |= {"low": low, "high": high, "first": first, "last": last, "runs": history}
         return values | ({"points": _text(_points(track.points))} if active else {})
 
 
@@ -331,7 +317,7 @@ class WebServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End; clients are told by the end of their stream."""
+        """End; clients are reports by the end of their stream."""
         self._shared.stop.set()
         self._server.shutdown()
         self._server.server_close()
