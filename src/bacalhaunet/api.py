@@ -30,8 +30,9 @@ from bacalhaunet.compression.pipeline import compress as compress_in
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.dataset import Dataset, Frames, open_dataset
 from bacalhaunet.deploy.emitters import Emission, write_program
-from bacalhaunet.deploy.export import Export, Format, export_network
-from bacalhaunet.deploy.networks import integer_program, open_network
+from bacalhaunet.deploy.export import Export, Format
+from bacalhaunet.deploy.export import export as export_file
+from bacalhaunet.deploy.networks import integer_program
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.network import Network
 from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
@@ -120,7 +121,8 @@ def train(
         bits: Of weights, activations and residual sums, the input has 8; None keeps the network's.
         epochs: Passes through the training frames, or through 102,400 generated ones.
         folder: Where the run lies; one that was interrupted goes on. None makes a temporary folder.
-        settings: Any other setting of ``TrainConfig``: ``batch_size``, ``seed``, ``optimizer``, ...
+        settings: Any other setting of ``TrainConfig``: ``seed``, ``optimizer``, ``distillation``, ... Batches have 1024
+            frames, or so few that an epoch has eight of them, unless ``batch_size`` says otherwise.
 
     Raises:
         ConfigError: If a setting is out of range or the folder was begun with other settings.
@@ -133,12 +135,13 @@ def train(
         >>> frames = rng.normal(0, 1, (400, 2, 64)).astype(np.float32) * (1 + labels[:, None, None])
         >>> from bacalhaunet.data.datasets import Arrays
         >>> data = Arrays(frames, labels, ("quiet", "loud"))
-        >>> run = train("first-experiment", data, bits=6, epochs=2, batch_size=32)
+        >>> run = train("first-experiment", data, bits=6, epochs=2)
         >>> run.network.classes.names, run.evaluate(data.test).frames == len(data.test)
         (('quiet', 'loud'), True)
     """
     dataset, place = open_dataset(data), _place(folder)
     bits = BitsConfig(bits, bits, 8, bits) if isinstance(bits, int) else bits
+    settings.setdefault("batch_size", _batch_size(dataset))
     config = TrainConfig(network=_named(network, place), bits=bits, epochs=epochs, **settings)
     train_in(config, place, data=training_data(config, dataset))
     return _run(place, dataset)
@@ -161,12 +164,24 @@ def compress(
         target_score: The inference cost score to reach. Either this or ``min_accuracy``.
         min_accuracy: Validation accuracy to keep, 0 to 1, while bits and weights go.
         folder: Where the run lies; one that was interrupted goes on. None makes a temporary folder.
-        settings: Any other setting of ``CompressConfig``.
+        settings: Any other setting of ``CompressConfig``; ``batch_size`` as for ``train``.
 
     Raises:
         ConfigError: If the target cannot be reached, or not exactly one of the two is given.
+
+    Example:
+        >>> import numpy as np
+        >>> from bacalhaunet.data.datasets import Arrays
+        >>> frames = np.random.default_rng(1).normal(0, 1, (400, 2, 64)).astype(np.float32)
+        >>> data = Arrays(frames, np.arange(400) % 2, ("these", "those"))
+        >>> start = train("first-experiment", data, bits=6, epochs=1)
+        >>> target = 0.8 * cost_of(start.network).score
+        >>> small = compress(start.network, data, target_score=target, bits=(), bits_epochs=1, prune_epochs=1)
+        >>> cost_of(small.network).score <= target
+        True
     """
     dataset, place = open_dataset(data), _place(folder)
+    settings.setdefault("batch_size", _batch_size(dataset))
     config = CompressConfig(
         network=_named(network, place), target_score=target_score, min_accuracy=min_accuracy, **settings
     )
@@ -199,16 +214,7 @@ def export(
         True
     """
     with _in_file(network) as name:
-        opened = open_network(name)
-        return export_network(
-            opened.network,
-            path,
-            format,
-            spec=opened.spec,
-            labels=opened.labels,
-            dynamic_batch=dynamic_batch,
-            metadata=calibration_entry(name),
-        )
+        return export_file(name, path, format, dynamic_batch=dynamic_batch, metadata=calibration_entry(name))
 
 
 def compile(
@@ -237,8 +243,7 @@ def compile(
         >>> [file for file in sorted(written.files) if file.startswith("classifier.")]
         ['classifier.c', 'classifier.h']
     """
-    with _in_file(network) as place:
-        return write_program(integer_program(place), folder, target, name=name, vectors=vectors)
+    return write_program(integer_program(network), folder, target, name=name, vectors=vectors)
 
 
 @contextmanager
@@ -250,6 +255,11 @@ def _in_file(network: str | os.PathLike[str] | Network | Run) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield _named(network, Path(folder))
+
+
+def _batch_size(data: Dataset) -> int:
+    """Return 1024, or the largest power of two of which an epoch has eight batches."""
+    return min(1024, 1 << max(0, (len(data.train) // 8).bit_length() - 1))
 
 
 def _place(folder: str | os.PathLike[str] | None) -> Path:

@@ -284,7 +284,7 @@ class Pipeline:
         files = {}
         for format_ in ("qonnx", "qcdq"):
             path = folder / f"bacalhaunet.{format_}.onnx"
-            export_network(saved.network, path, format_, spec=saved.spec, labels=saved.labels, dynamic_batch=True)
+            export_network(saved.network, path, format_, spec=saved.spec, classes=saved.classes, dynamic_batch=True)
             files[format_] = str(path.relative_to(self.folder))
         return {"files": files}
 

@@ -212,7 +212,7 @@ def ship(
     split = Split(profile or (trained_on if trained_on in PROFILES else PROFILES[0]), amounts.test)
     with tempfile.TemporaryDirectory() as made:
         onnx = Path(made) / f"{name}.onnx"
-        export_network(saved.network, onnx, "qcdq", spec=saved.spec, labels=saved.labels, dynamic_batch=True)
+        export_network(saved.network, onnx, "qcdq", spec=saved.spec, classes=saved.classes, dynamic_batch=True)
         cost = _cost(path, onnx)
         measured = _measured(path, onnx, split, amounts, counts)
         files = {"safetensors": path, "onnx": onnx}

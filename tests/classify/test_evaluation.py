@@ -135,3 +135,13 @@ def test_a_tally_refuses_labels_that_are_no_class():
         tally.add(np.array([24]), np.array([0]), np.zeros(1, np.float32))
     with pytest.raises(ConfigError, match="2 labels"):
         tally.add(np.array([1, 2]), np.array([0]), np.zeros(1, np.float32))
+
+
+def test_a_notebook_shows_accuracy_interval_and_shaded_confusions():
+    from bacalhaunet.data.evaluation import Evaluation
+
+    shown = Evaluation(np.array([[[3, 1], [0, 4]]]), (10,), ("a<", "b"))._repr_html_()
+    assert "87.50 % (52.91 to 97.76) of 8 frames" in shown
+    assert "<th>a&lt;</th>" in shown
+    assert '0.75)">3</td>' in shown
+    assert '1.00)">4</td><td>100.0 %' in shown

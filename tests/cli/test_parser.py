@@ -118,5 +118,18 @@ def test_the_help_of_a_subcommand_names_it_as_it_is_typed(capsys):
     with pytest.raises(SystemExit):
         parsed(parser, "show", "--help")
     said = capsys.readouterr().out
-    assert said.splitlines()[0] == "usage: bacalhaunet test show [OPTIONS] file"
+    assert said.splitlines()[0] == "usage: bacalhaunet test show file"
     assert "type: Path)" in said
+
+
+def test_examples_go_on_before_an_option_and_prose_is_filled(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    prose = "example: with many a word that says what comes out of it in the end"
+    command = '  bacalhaunet test network --steps \'["5e-5:0.1", "5e-5:0.2"]\' --output runs/own'
+    parser = CommandParser(prog="bacalhaunet test", epilog=f"{prose}\n{command}\nThe end.")
+    with pytest.raises(SystemExit):
+        parsed(parser, "--help")
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 60
+    assert command.split() == said[said.index("  bacalhaunet") : said.index("The end")].replace("\\\n", "").split()
+    assert " \\\n      --output" in said

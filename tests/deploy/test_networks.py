@@ -10,7 +10,7 @@ pytest.importorskip("brevitas")
 
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.cost.of import cost_of, quantize
-from bacalhaunet.deploy.emitters import compile_network
+from bacalhaunet.deploy.emitters import write_program
 from bacalhaunet.deploy.export import export, export_network
 from bacalhaunet.deploy.networks import integer_program, open_network
 from bacalhaunet.deploy.parity import probe_frames, torch_logits
@@ -47,7 +47,7 @@ def test_own_classes_and_length_go_through_export_compile_and_every_engine(file,
     for engine, found in zip(engines, classes, strict=True):
         assert (engine.labels, engine.frame_length) == (NAMES, 512)
         assert (found == classes[-1]).mean() > 0.95  # all but ties
-    emission = compile_network(written.path, tmp_path / "c", name="own")
+    emission = write_program(integer_program(written.path), tmp_path / "c", name="own")
     assert "FRAME_LENGTH 512" in emission.files["own_sizes.h"]
     assert '"hiss", "hum"' in emission.files["own_tables.h"]
 
@@ -70,7 +70,7 @@ def test_a_network_without_names_is_not_given_radioml_s(network, tmp_path):
     entries = {entry.key: entry.value for entry in onnx.load(written.path).metadata_props}
     assert json.loads(entries["labels"]) == [f"class {number}" for number in range(5)]
     with pytest.raises(ModelFileError, match="3 labels for a network of 5 classes"):
-        export_network(network, tmp_path / "other.onnx", labels=NAMES[:3])
+        export_network(network, tmp_path / "other.onnx", classes=NAMES[:3])
     assert not (tmp_path / "other.onnx").exists()
 
 

@@ -23,6 +23,7 @@ from bacalhaunet.models.saved import load_model
 
 GUIDE = Path(__file__).parents[2] / "docs" / "your-own-signals.md"
 NAMES = ("bpsk", "chirp", "fsk2", "fsk4", "qpsk")
+GROUPS = ("linear", "sweep", "fsk", "fsk", "linear")
 LENGTH = 512
 
 
@@ -104,7 +105,7 @@ def arrays(guide, path):
     data = open_dataset(guide / "recordings", frame_length=LENGTH)
     whole = data.part("all").spread(200)
     snr = np.full(len(whole), 10.0)
-    np.savez(path / "own.npz", frames=whole.read(slice(None)), labels=whole.labels, names=NAMES, snr=snr)
+    np.savez(path / "own.npz", frames=whole.read(slice(None)), labels=whole.labels, names=NAMES, snr=snr, groups=GROUPS)
     return path / "own.npz"
 
 
@@ -141,3 +142,7 @@ def test_arrays_and_labelled_sigmf_go_the_same_way(made, guide, tmp_path, capsys
     found = printed(capsys, "evaluate", tmp_path / "own.onnx", "--data", data, "--json")
     assert set(found["accuracy_by_modulation"]) == set(NAMES)
     assert list(found["accuracy_by_snr"]) == (["10"] if made is arrays else [])
+    named = printed(capsys, "classify", guide / "recordings/fsk2/0.cf32", "--network", tmp_path / "own.onnx", "--json")
+    groups = dict(zip(NAMES, GROUPS if made is arrays else NAMES, strict=True))
+    assert load_model(model).classes.group_of == tuple(groups.values())
+    assert all(frame["group"] in groups.values() for frame in named["frames"])

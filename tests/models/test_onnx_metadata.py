@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.errors import ModelFileError
-from bacalhaunet.models.onnx_metadata import graph_digest, read_entries, with_entry
+from bacalhaunet.models.onnx_metadata import class_entries, graph_digest, read_classes, read_entries, with_entry
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import RADIOML
 
 
 def written(number, kind, value):
@@ -55,3 +57,18 @@ def test_the_digest_is_that_of_the_graph_and_of_nothing_else():
 @pytest.mark.parametrize("model", [b"", written(1, 0, b"\x08"), PLAIN + GRAPH, PLAIN[:-1], b"no model"])
 def test_bytes_without_exactly_one_graph_have_no_digest(model):
     assert graph_digest(model) is None
+
+
+def test_classes_come_back_with_groups_that_their_names_do_not_tell():
+    own = ClassSet(("up", "down", "QPSK"), ("sweep", "sweep", "mine"))
+    assert set(class_entries(own)) == {"labels", "groups"}
+    assert read_classes(class_entries(own), "a file") == own
+    assert set(class_entries(RADIOML)) == {"labels"}
+    assert read_classes(class_entries(RADIOML), "a file") == RADIOML
+    assert read_classes({}, "a file") is None
+
+
+def test_damaged_classes_are_refused():
+    for entries in ({"labels": "up"}, {"labels": '["a"]', "groups": '["x", "y"]'}, {"labels": '["a", "a"]'}):
+        with pytest.raises(ModelFileError):
+            read_classes(entries, "a file")

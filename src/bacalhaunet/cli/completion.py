@@ -13,7 +13,7 @@ from bacalhaunet.errors import MissingExtraError, how_to_install
 
 _EPILOG = """\
 examples: bash, for this user from the next shell on
-  bacalhaunet completion bash > ~/.local/share/bash-completion/completions/bacalhaunet
+  bacalhaunet completion bash >> ~/.bash_completion
 zsh, into a folder of $fpath
   bacalhaunet completion zsh > ~/.zfunc/_bacalhaunet
 The script is made by shtab from today's options; make it again after an update."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
+from bacalhaunet.cli.parser import instantiate
 from bacalhaunet.compression.config import CompressConfig
 
 if TYPE_CHECKING:
@@ -49,19 +50,11 @@ def run(arguments: Namespace) -> None:
     from bacalhaunet.cli.compress_picture import draw_path
     from bacalhaunet.compression.pipeline import compress
 
-    steps = compress(instantiate(values), output)
+    steps = compress(instantiate(CompressConfig, values), output)
     draw_path(steps, output)
     print("\n".join(table(steps)))
     print(f"network: {output / 'model.safetensors'}; path: {output / 'path.json'}, {output / 'path.svg'}")
     print(f"next: bacalhaunet evaluate {output / 'model.safetensors'} --data FILE --split test", file=sys.stderr)
-
-
-def instantiate(values: Namespace) -> CompressConfig:
-    """Return the settings that parsed arguments hold."""
-    parser = ArgumentParser()
-    parser.add_class_arguments(CompressConfig, "run")
-    config: CompressConfig = parser.instantiate_classes(parser.parse_object({"run": values.as_dict()})).run
-    return config
 
 
 def table(steps: list[PathStep]) -> list[str]:

@@ -7,17 +7,22 @@ allowed comes from the type that the command declared. A message that is none of
 
 from __future__ import annotations
 
+import re
 import sys
-from argparse import Action, ArgumentError
+from argparse import SUPPRESS, Action, ArgumentError
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from itertools import groupby
 from pathlib import Path
+from textwrap import wrap
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from bacalhaunet.errors import ConfigError, suggestion
+
+Settings = TypeVar("Settings")
 
 _WRONG_VALUE, _UNKNOWN = 'Parser key "', "unrecognized arguments: "
 _WORDS = {
@@ -35,8 +40,8 @@ _WORDS = {
 class HelpLayout(DefaultHelpFormatter):
     """jsonargparse's layout of help, which shows types and defaults, made shorter and even.
 
-    The usage leaves options out that need not be there, options are spelled with dashes, docstrings lose their marks,
-    and the line breaks of examples are kept.
+    The usage leaves options out that need not be there, options are spelled with dashes, and docstrings lose their
+    marks. Of the text around them, indented lines are commands, which go on in another line only before an option.
     """
 
     def _format_usage(
@@ -44,7 +49,8 @@ class HelpLayout(DefaultHelpFormatter):
     ) -> str:
         actions = list(actions)
         needed = [action for action in actions if action.required or not action.option_strings]
-        self._prog = self._prog.replace(" [options]", "") + (" [OPTIONS]" if len(needed) < len(actions) else "")
+        more = any(action not in needed and action.help != SUPPRESS and action.dest != "help" for action in actions)
+        self._prog = self._prog.replace(" [options]", "") + (" [OPTIONS]" if more else "")
         return super()._format_usage(usage, needed, (), prefix)
 
     def _expand_help(self, action: Action) -> str:
@@ -56,9 +62,13 @@ class HelpLayout(DefaultHelpFormatter):
         return super()._format_action_invocation(spelled)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if "\n" not in text:
-            return super()._fill_text(text, width, indent)
-        return "".join(indent + line for line in text.splitlines(keepends=True))
+        lines: list[str] = []
+        for verbatim, group in groupby(text.splitlines(), lambda line: line.startswith(" ") or not line):
+            if verbatim:
+                lines += [part for line in group for part in _continued(line, width)]
+            else:
+                lines += wrap(" ".join(group), width, break_on_hyphens=False)
+        return "\n".join(indent + line for line in lines)
 
 
 class CommandParser(ArgumentParser):
@@ -72,6 +82,18 @@ class CommandParser(ArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         print(f"error: {_in_house_form(message, ex, parser)}", file=sys.stderr)
         self.exit(2)
+
+
+def _continued(command: str, width: int) -> list[str]:
+    """Return a command in lines of at most ``width`` columns where its options allow it, for a shell to read."""
+    lines = [""]
+    for part in re.split(r" (?=--?[a-z])", command):
+        if lines[-1] and len(lines[-1]) + len(part) + 3 > width:
+            lines[-1] += " \\"
+            lines.append(f"      {part}")
+        else:
+            lines[-1] = f"{lines[-1]} {part}" if lines[-1] else part
+    return lines
 
 
 def respelled(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
@@ -165,3 +187,11 @@ def _type_in_words(type_: Any) -> str:
         words = [_type_in_words(part) for part in parts]
         return " or ".join(words) if all(words) else ""
     return _WORDS.get(origin or type_, "")
+
+
+def instantiate(kind: type[Settings], values: Namespace) -> Settings:
+    """Return the settings, a dataclass, that parsed arguments hold; ``values`` has its fields and no others."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(kind, "run")
+    settings: Settings = parser.instantiate_classes(parser.parse_object({"run": values.as_dict()})).run
+    return settings

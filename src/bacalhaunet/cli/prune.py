@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
-from bacalhaunet.cli.train import instantiate
+from bacalhaunet.cli.parser import instantiate
 from bacalhaunet.compression.config import REPORT_STEPS, Importance, PruneStep
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.config import TrainConfig
@@ -69,7 +69,7 @@ def run(arguments: Namespace) -> None:
     output, steps = Path(values.pop("output")), [_step(words) for words in values.pop("steps")]
     values.pop("config", None)
     criterion = {name: values.pop(name) for name in ("importance", "weight_rms", "scores")}
-    config = instantiate(values)
+    config = instantiate(TrainConfig, values)
     for number, pruned in enumerate(prune(config, steps, output, **criterion), 1):
         print(
             f"step {number}: {pruned.model}: density {100 * pruned.density:.1f} %, "

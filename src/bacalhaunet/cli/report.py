@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -13,17 +12,18 @@ published points, protocol and intervals. One file with nothing from elsewhere i
 print it."""
 
 _EPILOG = """\
-example:
-  bacalhaunet report runs/six-bits                 what train, prune or compress left: writes runs/six-bits/report.html
+example: what train, prune or compress left, as runs/six-bits/report.html
+  bacalhaunet report runs/six-bits
+what evaluate found, written elsewhere
   bacalhaunet evaluate lite --data twin.hdf5 -o runs/lite
-  bacalhaunet report runs/lite -o page.html        what evaluate found, written elsewhere
-  bacalhaunet report runs/reproduce-quick          the main job's, written again"""
+  bacalhaunet report runs/lite -o page.html
+the main job's, written again
+  bacalhaunet report runs/reproduce-quick"""
 
 
 def build(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder of a run")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the HTML file; report.html in the run folder if not given"

@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
+from bacalhaunet.cli.parser import instantiate
 from bacalhaunet.search.settings import SearchConfig
 
 EXAMPLE = """\
@@ -39,9 +40,7 @@ def run(arguments: Namespace) -> None:
     values = arguments.clone()
     output, storage, name = Path(values.pop("output")), values.pop("storage"), values.pop("study")
     values.pop("config", None)
-    parser = ArgumentParser()
-    parser.add_class_arguments(SearchConfig, "search")
-    config: SearchConfig = parser.instantiate_classes(parser.parse_object({"search": values.as_dict()})).search
+    config = instantiate(SearchConfig, values)
     work(study_place(output, storage, name), config, output, lambda line: print(line, file=sys.stderr, flush=True))
     print(f"next: bacalhaunet search show {output}{_where(storage, name)}", file=sys.stderr)
 

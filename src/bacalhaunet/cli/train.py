@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.cli.data_option import name_data
+from bacalhaunet.cli.parser import instantiate
 from bacalhaunet.training.config import TrainConfig
 
 EXAMPLE = """\
@@ -36,7 +37,7 @@ def run(arguments: Namespace) -> None:
     values = arguments.clone()
     output = Path(values.pop("output"))
     values.pop("config", None)
-    config = instantiate(values)
+    config = instantiate(TrainConfig, values)
     trained = train(config, output)
     result = trained.result
     print(
@@ -44,11 +45,3 @@ def run(arguments: Namespace) -> None:
         f"after {result.frames_seen:,} frames in {result.seconds / 60:.1f} min",
     )
     print(f"next: bacalhaunet evaluate {trained.model} --data FILE --split test", file=sys.stderr)
-
-
-def instantiate(values: Namespace) -> TrainConfig:
-    """Return the settings that parsed arguments hold."""
-    parser = ArgumentParser()
-    parser.add_class_arguments(TrainConfig, "run")
-    config: TrainConfig = parser.instantiate_classes(parser.parse_object({"run": values.as_dict()})).run
-    return config

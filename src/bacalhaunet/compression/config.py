@@ -8,7 +8,7 @@ from typing import Literal
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.fields import MAX_BITS, MIN_BITS, Bounds, check_settings
-from bacalhaunet.training.config import BitsConfig, DataConfig, DistillationConfig, OptimizerConfig, TrainConfig
+from bacalhaunet.training.config import BitsConfig, DistillationConfig, OptimizerConfig, TrainConfig, TrainingSettings
 
 Importance = Literal["magnitude", "layer-rms", "saliency"]
 """How important a weight is; see ``compression.importance``."""
@@ -121,7 +121,7 @@ class AllocationConfig:
 
 
 @dataclass(frozen=True)
-class CompressConfig:
+class CompressConfig(TrainingSettings):
     """A compression from a network to a cheap one. One of ``target_score`` and ``min_accuracy`` is given.
 
     Attributes:
@@ -144,12 +144,7 @@ class CompressConfig:
         norm_batches: Training batches that BatchNorm statistics are estimated on in the end; 0 leaves them.
         distillation: A teacher for all trainings; None learns from the labels alone.
         optimizer: The optimizer and its schedule, for every training.
-        data: Where frames come from.
-        batch_size: Frames of a batch.
         seed: Decides frames and drawn weights. Every training of the compression has its own frames.
-        checkpoint_every_steps: Steps between two checkpoints to resume from.
-        threads: Threads of torch; 0 leaves torch's choice.
-        accelerator: Where to train, in Lightning's words.
     """
 
     network: str = "bacalhaunet"
@@ -168,16 +163,11 @@ class CompressConfig:
     prune_epochs: int = 10
     norm_batches: int = 20
     distillation: DistillationConfig | None = None
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"))
-    data: DataConfig = field(default_factory=DataConfig)
-    batch_size: int = 1024
-    seed: int = 1
-    checkpoint_every_steps: int = 100
-    threads: int = 0
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"), kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the ranges; those of training are checked by ``training``."""
+        """Check the ranges."""
+        super().__post_init__()
         object.__setattr__(self, "bits", tuple(self.bits))
         if (self.target_score is None) == (self.min_accuracy is None):
             raise ConfigError(
@@ -194,25 +184,14 @@ class CompressConfig:
             input_bits=bits,
             norm_batches=Bounds(0),
         )
+        check_settings(self, start_epochs=Bounds(1), bits_epochs=Bounds(1), prune_epochs=Bounds(1))
         if not all(number in bits for number in self.bits):
             raise ConfigError(f"bits are {list(self.bits)}", allowed=f"{bits} each")
-        for epochs in (self.start_epochs, self.bits_epochs, self.prune_epochs):
-            self.training(self.network, epochs)
 
-    def training(self, network: str, epochs: int, number: int = 0) -> TrainConfig:
+    def step_training(self, network: str, epochs: int, number: int) -> TrainConfig:
         """Return the settings of training ``number`` of the compression; each has frames of its own."""
-        return TrainConfig(
-            network=network,
-            optimizer=self.optimizer,
-            data=self.data,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            seed=(self.seed + 1000 * number) % 2**31,
-            checkpoint_every_steps=self.checkpoint_every_steps,
-            threads=self.threads,
-            accelerator=self.accelerator,
-            distillation=self.distillation,
-        )
+        seed = (self.seed + 1000 * number) % 2**31
+        return self.training(network, epochs, seed=seed, distillation=self.distillation)
 
     def uniform(self, bits: int) -> BitsConfig:
         """Return the bits of one uniform step."""

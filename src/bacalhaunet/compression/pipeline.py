@@ -101,7 +101,7 @@ class Steps:
     def settings(self, epochs: int) -> TrainConfig:
         """Return the settings of the training of the step that comes next."""
         network = self.network if not self.done else str(self._model)
-        return self.config.training(network, epochs, len(self.done))
+        return self.config.step_training(network, epochs, len(self.done))
 
     def do(
         self,

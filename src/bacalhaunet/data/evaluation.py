@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,23 @@ class Evaluation:
             "accuracy_by_modulation": self.accuracy_by_modulation,
             "confusion": self.confusion.tolist(),
         }
+
+    def _repr_html_(self) -> str:
+        """Return the accuracy and the confusions, shaded by the share of their row, as notebooks show them."""
+        low, high = self.interval
+        title = f"{100 * self.accuracy:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {self.frames:,} frames"
+        shares = self.confusion / np.maximum(1, self.confusion.sum(axis=1, keepdims=True))
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("true", *self.names, "accuracy"))
+        rows = []
+        for name, row, count in zip(self.names, shares, self.confusion, strict=True):
+            cells = "".join(
+                f'<td style="background: rgba(30, 100, 200, {share:.2f})">{frames:,}</td>'
+                for share, frames in zip(row, count, strict=True)
+            )
+            right = self.accuracy_by_modulation.get(name)
+            end = "" if right is None else f"{100 * right:.1f} %"
+            rows.append(f"<tr><th>{html.escape(name)}</th>{cells}<td>{end}</td></tr>")
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 class Tally:

@@ -23,8 +23,10 @@ from bacalhaunet.deploy.onnx_lowering import free_batch
 from bacalhaunet.deploy.parity import Parity, check_parity, probe_frames
 from bacalhaunet.errors import ConfigError, MissingExtraError, ModelFileError, how_to_install
 from bacalhaunet.models.onnx_files import constants_to_initializers
-from bacalhaunet.models.onnx_metadata import class_names
+from bacalhaunet.models.onnx_metadata import class_entries, class_names
 from bacalhaunet.outputs import whole_file
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import classes_named
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -95,7 +97,7 @@ def export(
         path,
         format,
         spec=opened.spec,
-        labels=opened.labels,
+        classes=opened.classes,
         dynamic_batch=dynamic_batch,
         metadata=seed | (metadata or {}),
     )
@@ -107,7 +109,7 @@ def export_network(
     format: Format = "qonnx",
     *,
     spec: Any = None,
-    labels: Sequence[str] | None = None,
+    classes: ClassSet | Sequence[str] | None = None,
     frame_length: int | None = None,
     dynamic_batch: bool = False,
     metadata: dict[str, str] | None = None,
@@ -119,7 +121,7 @@ def export_network(
         path: The file; whole or absent.
         format: ``"qonnx"`` or ``"qcdq"``. A float network gives the same plain graph in both.
         spec: Its ``NetworkSpec``, kept in the file's metadata.
-        labels: Class names by logit, kept in the metadata; None for RadioML's 24, or "class 0", "class 1" ...
+        classes: The class of each logit, kept in the metadata; None for RadioML's 24, or "class 0", "class 1" ...
         frame_length: Complex samples of a frame; None for the specification's.
         dynamic_batch: Leave the batch free; otherwise it is 1.
         metadata: More entries for the metadata.
@@ -137,14 +139,15 @@ def export_network(
         raise ConfigError("a network without a specification, and no frame length for it")
     frame_length = frame_length or spec.frame_length
     model = trace(network, format, frame_length)
-    classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
-    names = class_names(classes) if labels is None else tuple(labels)
-    if len(names) != classes:
-        raise ModelFileError(f"{len(names)} labels for a network of {classes} classes", where=str(path))
+    count = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    classes = class_names(count) if classes is None else classes
+    classes = classes if isinstance(classes, ClassSet) else classes_named(classes)
+    if len(classes) != count:
+        raise ModelFileError(f"{len(classes)} labels for a network of {count} classes", where=str(path))
     if dynamic_batch:
         model = free_batch(model)
     entries = {
-        "labels": json.dumps(list(names)),
+        **class_entries(classes),
         "normalization": json.dumps({**_NORMALIZATION, "frame_length": frame_length}),
         "format": format,
         "bacalhaunet_version": __version__,

@@ -19,6 +19,8 @@ from bacalhaunet.deploy.integer.stored import stored_program
 from bacalhaunet.errors import ConfigError, MissingExtraError, ModelFileError, how_to_install
 from bacalhaunet.models.onnx_metadata import class_names
 from bacalhaunet.models.resolve import NetworkSource, resolve_network
+from bacalhaunet.radio.class_set import ClassSet
+from bacalhaunet.radio.modulations import classes_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,14 +40,19 @@ class OpenNetwork:
     Attributes:
         network: Maps float32 (batch, 2, length) to logits (batch, classes); in evaluation mode.
         spec: What it is.
-        labels: Class names by logit.
+        classes: The class of each logit.
         trained: Whether its weights were trained, or drawn from a seed.
     """
 
     network: nn.Module
     spec: NetworkSpec
-    labels: tuple[str, ...]
+    classes: ClassSet
     trained: bool
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by logit."""
+        return self.classes.names
 
 
 AnyNetwork = Union[str, "os.PathLike[str]", NetworkSource, OpenNetwork, "nn.Module", "SavedModel"]
@@ -84,7 +91,7 @@ def open_network(
         if bits is not None:
             raise ConfigError(f"--bits {bits} for a trained network, whose bits are fixed", where=source.name)
         saved = load_model(source.saved)
-        return OpenNetwork(saved.network.eval(), saved.spec, tuple(saved.labels), trained=True)
+        return OpenNetwork(saved.network.eval(), saved.spec, saved.classes, trained=True)
     if source.kind == "onnx":
         raise ModelFileError(
             "torch cannot run an ONNX file",
@@ -104,9 +111,8 @@ def _in_memory(network: Any) -> OpenNetwork:
             f"a {type(network).__name__} that does not say what it is",
             allowed="a network of build_network or bacalhaunet.load, which has its specification as .spec",
         )
-    classes = getattr(module, "classes", None)
-    labels = getattr(network, "labels", None) or getattr(classes, "names", None) or class_names(spec.classes)
-    return OpenNetwork(module, spec, tuple(labels), trained=True)
+    classes = getattr(network, "classes", None) or getattr(module, "classes", None)
+    return OpenNetwork(module, spec, classes or classes_named(class_names(spec.classes)), trained=True)
 
 
 def _untrained(source: NetworkSource, bits: int | None, seed: int, quiet: bool) -> OpenNetwork:
@@ -122,7 +128,7 @@ def _untrained(source: NetworkSource, bits: int | None, seed: int, quiet: bool) 
         warnings.warn(
             f"{source.name} is an architecture without trained weights: they are drawn from seed {seed}", stacklevel=3
         )
-    return OpenNetwork(network, spec, class_names(spec.classes), trained=False)
+    return OpenNetwork(network, spec, classes_named(class_names(spec.classes)), trained=False)
 
 
 def integer_program(network: AnyNetwork) -> Program:
@@ -175,5 +181,5 @@ def _program_of_network(opened: OpenNetwork, name: str) -> Program:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        export_network(opened.network, path, spec=opened.spec, labels=opened.labels)
+        export_network(opened.network, path, spec=opened.spec, classes=opened.classes)
         return replace(_program_of_file(str(path), path.stat().st_mtime_ns), source=name)

@@ -15,7 +15,7 @@ import yaml
 
 from bacalhaunet.models.fields import MAX_BITS, MIN_BITS, Bounds, check_settings
 from bacalhaunet.search.space import SearchSpace
-from bacalhaunet.training.config import DataConfig, OptimizerConfig, TrainConfig, plain
+from bacalhaunet.training.config import DataConfig, OptimizerConfig, TrainingSettings, plain
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ _OWN_BUSINESS = ("trials", "threads", "accelerator", "heartbeat_seconds")
 
 
 @dataclass(frozen=True)
-class SearchConfig:
+class SearchConfig(TrainingSettings):
     """A search.
 
     Attributes:
@@ -99,13 +99,8 @@ class SearchConfig:
         prune_by: How weights are pruned: ``magnitude``, the smallest of all layers at once; ``score``, while
             fine-tuning, those of least importance for what they cost, to the score that the pruned share stands for.
         halving: When a trial is stopped early.
-        optimizer: The optimizer and its schedule.
         data: Where frames come from. All trials train on the same and are compared on the same validation frames.
-        batch_size: Frames of a batch.
         seed: Decides what is chosen, initial weights and frames. One worker with the same seed runs the same trials.
-        checkpoint_every_steps: Steps between two checkpoints to resume from.
-        threads: Threads of torch; 0 leaves torch's choice.
-        accelerator: Where to train, in Lightning's words.
         heartbeat_seconds: Seconds between two signs of life of a worker. A trial whose worker gave none for four
             times as long is taken up again by another.
         max_retries: How often a trial whose worker died is taken up again.
@@ -121,42 +116,26 @@ class SearchConfig:
     prune_weight_decay: float = 1e-4
     prune_by: Literal["magnitude", "score"] = "magnitude"
     halving: HalvingConfig = field(default_factory=HalvingConfig)
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"))
-    data: DataConfig = field(default_factory=lambda: DataConfig(frames_per_epoch=20_480))
-    batch_size: int = 256
-    seed: int = 1
-    checkpoint_every_steps: int = 50
-    threads: int = 0
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     heartbeat_seconds: int = 30
     max_retries: int = 3
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(schedule="one-cycle"), kw_only=True)
+    data: DataConfig = field(default_factory=lambda: DataConfig(frames_per_epoch=20_480), kw_only=True)
+    batch_size: int = field(default=256, kw_only=True)
+    checkpoint_every_steps: int = field(default=50, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the ranges; those of training are checked by ``training``."""
+        """Check the ranges."""
+        super().__post_init__()
         object.__setattr__(self, "starts", tuple(self.starts))
         check_settings(
             self,
             trials=Bounds(1),
+            epochs=Bounds(1),
             prune_epochs=Bounds(1),
             heartbeat_seconds=Bounds(1),
             max_retries=Bounds(0),
             start_bits=Bounds(MIN_BITS, MAX_BITS),
             prune_weight_decay=Bounds(0, 1),
-        )
-        self.training("", self.epochs)
-
-    def training(self, network: str, epochs: int) -> TrainConfig:
-        """Return the settings that train ``network`` for ``epochs`` epochs."""
-        return TrainConfig(
-            network=network,
-            optimizer=self.optimizer,
-            data=self.data,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            checkpoint_every_steps=self.checkpoint_every_steps,
-            threads=self.threads,
-            accelerator=self.accelerator,
         )
 
     def to_yaml(self) -> str:

@@ -32,12 +32,6 @@ class BestWeights(ModelCheckpoint):
         )
         self.first_epoch = first_epoch
 
-    @property
-    def state_key(self) -> str:
-        """Name its state in a checkpoint as Lightning's own class does: earlier runs have it under that name."""
-        key: str = super().state_key
-        return key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best so far, wherever its folder lies by now: Lightning forgets what lies elsewhere."""
         here = Path(str(self.dirpath))

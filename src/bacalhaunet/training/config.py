@@ -142,46 +142,60 @@ class DistillationConfig:
         check_settings(self, "distillation", weight=Bounds(0, 1), temperature=Bounds(0, 100, above=True))
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run.
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What every command that trains takes.
 
     Attributes:
-        network: A name of the catalog, a specification (YAML or JSON), or a saved or shipped model to go on from.
-        bits: Bit widths that replace the network's; None keeps them.
         optimizer: The optimizer and its schedule.
         data: Where frames come from.
-        epochs: Number of epochs.
         batch_size: Frames of a batch; 1024 in the BacalhauNet report.
         seed: Decides initial weights, training frames and their order. The same seed gives the same run.
         checkpoint_every_steps: Steps between two checkpoints to resume from.
         threads: Threads of torch; 0 leaves torch's choice.
         accelerator: Where to train, in Lightning's words.
-        distillation: A teacher; None learns from the labels alone.
     """
 
-    network: str = "bacalhaunet"
-    bits: BitsConfig | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    epochs: int = 10
     batch_size: int = 1024
     seed: int = 1
     checkpoint_every_steps: int = 100
     threads: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        steps = Bounds(1)
+        check_settings(self, batch_size=steps, checkpoint_every_steps=steps, threads=Bounds(0))
+        check_settings(self, seed=Bounds(0, 2**31 - 1))
+
+    def training(self, network: str, epochs: int, **more: Any) -> TrainConfig:
+        """Return the settings that train ``network`` for ``epochs`` epochs, with any others in place of these."""
+        shared = {one.name: getattr(self, one.name) for one in fields(TrainingSettings)}
+        return TrainConfig(network=network, epochs=epochs, **{**shared, **more})
+
+
+@dataclass(frozen=True)
+class TrainConfig(TrainingSettings):
+    """One training run.
+
+    Attributes:
+        network: A name of the catalog, a specification (YAML or JSON), or a saved or shipped model to go on from.
+        bits: Bit widths that replace the network's; None keeps them.
+        epochs: Number of epochs.
+        distillation: A teacher; None learns from the labels alone.
+    """
+
+    network: str = "bacalhaunet"
+    bits: BitsConfig | None = None
+    epochs: int = 10
     distillation: DistillationConfig | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_settings(
-            self,
-            epochs=Bounds(1),
-            batch_size=Bounds(1),
-            checkpoint_every_steps=Bounds(1),
-            threads=Bounds(0),
-            seed=Bounds(0, 2**31 - 1),
-        )
+        super().__post_init__()
+        check_settings(self, epochs=Bounds(1))
 
     def with_weight_decay(self, weight_decay: float) -> TrainConfig:
         """Return this run with another L2 penalty."""

@@ -24,13 +24,14 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Compress, with everything and without each ingredient, and print the table."""
-    from bacalhaunet.cli.compress import instantiate
+    from bacalhaunet.cli.parser import instantiate
+    from bacalhaunet.compression.config import CompressConfig
     from bacalhaunet_paper.ablation import ablate, draw_ablation
 
     values = arguments.clone()
     output = Path(values.pop("output"))
     values.pop("config", None)
     values["network"] = values.pop("start") or values["network"]
-    picture = draw_ablation(ablate(instantiate(values), output), output)
+    picture = draw_ablation(ablate(instantiate(CompressConfig, values), output), output)
     print((output / "ablation.md").read_text(encoding="utf-8"))
     print(f"picture: {picture}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -29,7 +28,6 @@ Interrupted, the same command goes on where it stopped."""
 def build(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = EXAMPLE
-    parser.formatter_class = RawDescriptionHelpFormatter
     names = ", ".join([*REPRODUCED, ALL])
     parser.add_argument("name", nargs="?", default=None, help=f"a table or figure (default: the main job): {names}")
     parser.add_argument("--budget", type=BudgetName, default="quick", help="minutes, hours, or a GPU")
