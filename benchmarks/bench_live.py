@@ -53,7 +53,7 @@ def processor_seconds(pid):
 
 
 def run(network, seconds, rate):
-    listen = [sys.executable, "-m", "bacalhaunet.cli.main", "listen", f"zmq://127.0.0.1:{PORT}", "--rate", str(rate)]
+    listen = [sys.executable, "-m", "bacalhaunet", "listen", f"zmq://127.0.0.1:{PORT}", "--rate", str(rate)]
     listener = subprocess.Popen(
         [*listen, "--network", network, "--json", "--interval", str(INTERVAL_S)],
         stdout=subprocess.PIPE,

@@ -32,7 +32,7 @@ def test_an_unknown_command_is_a_usage_error_that_lists_the_known_ones(capsys):
     assert main(["clasify"]) == 2
     message = capsys.readouterr().err
     assert "'clasify'" in message
-    assert "allowed: models, " in message
+    assert "allowed: scan, " in message
     assert "did you mean classify?" in message
 
 

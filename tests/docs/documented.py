@@ -55,7 +55,7 @@ def name_of(page: Path) -> str:
 def words_of(command: str) -> list[str]:
     """Return the words of a command up to a pipe, a redirection or a comment."""
     words = shlex.split(command, comments=True)
-    ends = [place for place, word in enumerate(words) if word in ("|", ">", "2>", "&", "&&")]
+    ends = [place for place, word in enumerate(words) if word in ("|", ">", ">>", "2>", "&", "&&")]
     return words[: ends[0]] if ends else words
 
 

@@ -15,10 +15,10 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _EXAMPLES = """\
 examples:
+  bacalhaunet scan recording.sigmf-meta       name the signals of a recording
   bacalhaunet models                          what networks there are
-  bacalhaunet cost bacalhaunet                where a network's score comes from
-  bacalhaunet scan recording.sigmf-meta       find and name the signals of a recording
-  bacalhaunet train --epochs 10 -o runs/mine  train a network"""
+  bacalhaunet train --epochs 10 -o runs/mine  train a network
+  bacalhaunet cost runs/mine                  where its score comes from"""
 
 
 def _overview() -> str:

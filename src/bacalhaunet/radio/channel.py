@@ -25,7 +25,11 @@ _FINE = 64  # samples between the coarse steps of a phasor
 
 
 def signal_gain(snr_db: Tensor) -> Tensor:
-    """Amplitude of the signal for label L against noise of power 1: g = 10^(L / 10)."""
+    """G = 10^(L / 10), amplitude of the signal for label L against noise of power 1.
+
+    >>> signal_gain(torch.tensor([-10, 0, 20]))
+    tensor([  0.1000,   1.0000, 100.0000])
+    """
     return torch.pow(10.0, snr_db.to(torch.float64) / 10).to(torch.float32)
 
 

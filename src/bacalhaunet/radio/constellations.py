@@ -88,6 +88,11 @@ BUILDERS: dict[str, Callable[[], Points]] = _builders()
 def constellation(name: str, rings: tuple[Sequence[int], Sequence[float]] | None = None) -> Points:
     """The points of class ``name``, scaled to mean |c| = 1: complex128 (order,).
 
+    >>> constellation("QPSK").round(3).tolist()
+    [(0.707+0.707j), (-0.707+0.707j), (-0.707-0.707j), (0.707-0.707j)]
+    >>> constellation("OOK").real.tolist()
+    [0.0, 2.0]
+
     Args:
         name: A linear digital class.
         rings: Points per ring and radii in place of those of ``RINGS``, for the APSK classes.

@@ -15,7 +15,13 @@ _GRID = 8192  # frequencies of the numerical inverse transform, over the support
 
 
 def raised_cosine_response(frequency: NDArray[np.float64], roll_off: float) -> NDArray[np.float64]:
-    """Raised-cosine response RC(f) at ``frequency`` in units of the symbol rate: 1 in the pass band, 1/2 at 0.5."""
+    r"""Raised-cosine response of roll-off b at a frequency f in symbol rates.
+
+    .. math:: RC(f) = \frac{1 + \cos(\pi e)}{2}, \qquad e = \frac{|f| - (1 - b) / 2}{b} \text{ within 0 to 1}
+
+    >>> raised_cosine_response(np.array([0.0, 0.5, 0.75]), 0.5).round(3).tolist()
+    [1.0, 0.5, 0.0]
+    """
     edge = np.clip((np.abs(frequency) - (1 - roll_off) / 2) / max(roll_off, 1e-9), 0, 1)
     return 0.5 * (1 + np.cos(np.pi * edge))
 

@@ -131,7 +131,12 @@ class FrameStreams:
         return _to_uniform(self.words(stream, count))
 
     def integers(self, stream: int, count: int, high: int) -> Tensor:
-        """Uniform integers 0 .. high - 1: int64 (B, count). ``high`` at most 2^16 (bias below high / 2^23)."""
+        """Uniform integers 0 .. high - 1: int64 (B, count). ``high`` at most 2^16 (bias below high / 2^23).
+
+        >>> one = torch.ones(1, dtype=torch.int64)
+        >>> FrameStreams(7, one, 10 * one, one).integers(0, 6, 8).tolist()
+        [[4, 4, 0, 7, 1, 4]]
+        """
         if not 1 <= high <= 1 << 16:
             raise ValueError(f"high is {high}; integers() draws from 1 to 65536 values")
         return (self.uniform(stream, count) * high).to(torch.int64).clamp_(max=high - 1)

@@ -91,7 +91,11 @@ def between(uniform: Tensor, limits: Sequence[float]) -> Tensor:
 
 
 def log_between(uniform: Tensor, limits: Sequence[float]) -> Tensor:
-    """Uniform in the logarithm: low (high / low)^u."""
+    """Uniform in the logarithm: low (high / low)^u.
+
+    >>> log_between(torch.tensor([0.0, 0.5, 1.0]), (1.0, 100.0)).round().tolist()
+    [1.0, 10.0, 100.0]
+    """
     low, high = limits
     return low * torch.exp(uniform * math.log(high / low))
 

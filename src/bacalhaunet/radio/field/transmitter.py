@@ -89,6 +89,10 @@ def interpolate(grid: Tensor, start: Tensor, step: Tensor, length: int) -> Tenso
 
     Returns:
         (B, length), of the dtype of ``grid``.
+
+    >>> line = torch.arange(8.0)[None]
+    >>> interpolate(line, torch.tensor([1.5]), torch.tensor([0.5]), 4)
+    tensor([[1.5000, 2.0000, 2.5000, 3.0000]])
     """
     counter = torch.arange(length, dtype=torch.float32, device=grid.device)
     position = start[:, None] + counter * step[:, None]
