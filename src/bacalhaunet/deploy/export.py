@@ -84,7 +84,8 @@ def export(
         MissingExtraError: If packages of the extra ``train`` are missing.
 
     Example:
-        >>> written = export("lite", "lite.onnx")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = export("lite", Path(folder) / "lite.onnx")
         >>> written.parity.same_class == written.parity.frames
         True
     """
