@@ -15,7 +15,7 @@ import sigmf
 
 from bacalhaunet.data.batches import FrameBatches
 from bacalhaunet.data.check import check_file
-from bacalhaunet.data.radioml_dataset import RadioML
+from bacalhaunet.data.datasets import RadioML
 from bacalhaunet.data.radioml_writer import RadioMLWriter
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import open_recording

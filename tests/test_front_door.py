@@ -44,7 +44,7 @@ def test_every_name_is_there_and_listed():
 
 @pytest.mark.parametrize(
     "call",
-    ["bn.load('lite')", "bn.train", "bn.compress", "bn.cost('lite')", "bn.export", "bn.compile"],
+    ["bn.load('lite')", "bn.train", "bn.compress", "bn.cost('lite')", "bn.export"],
 )
 def test_a_name_that_needs_an_extra_says_which_in_one_line(call):
     done = run(without("torch", "onnx", "qonnx", "lightning") + f"{call}")

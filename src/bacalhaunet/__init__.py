@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING
 from bacalhaunet.front_door import Door, names_on_first_use
 
 if TYPE_CHECKING:
-    from bacalhaunet.api import compile, compress, export, load, train
+    from bacalhaunet.api import compress, export, load, train
     from bacalhaunet.classify.classifier import open_classifier as open
     from bacalhaunet.classify.scanning import classify, scan
     from bacalhaunet.cost.of import cost_of as cost
     from bacalhaunet.data import datasets
+    from bacalhaunet.deploy.emitters import compile_network as compile
 
 __version__ = "0.1.0"
 
@@ -56,8 +57,9 @@ _DOORS = {
     "classify": Door("bacalhaunet.classify", None),
     "open": Door("bacalhaunet.classify.classifier", "open_classifier"),
     "datasets": Door("bacalhaunet.data.datasets", None),
+    "compile": Door("bacalhaunet.deploy.emitters", "compile_network"),
     "cost": Door("bacalhaunet.cost", None, "train"),
-    **{name: Door(_API, name, "train") for name in ("load", "train", "compress", "export", "compile")},
+    **{name: Door(_API, name, "train") for name in ("load", "train", "compress", "export")},
 }
 __getattr__ = names_on_first_use(__name__, _DOORS)
 

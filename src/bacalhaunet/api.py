@@ -1,10 +1,10 @@
-"""The front door's functions that need torch: load, train, compress, export, compile.
+"""The front door's functions that need torch: load, train, compress, export.
 
     data = bacalhaunet.datasets.Arrays(frames, labels, names)
     run = bacalhaunet.train("bacalhaunet", data, bits=6, epochs=10)
     run.evaluate(data.test).accuracy
     small = bacalhaunet.compress(run.network, data, target_score=0.016)
-    bacalhaunet.compile(small, "firmware", target="c")
+    bacalhaunet.export(small, "small.onnx")
 
 A network of the front door is a torch module that carries what it is, ``network.spec``, ``network.classes`` and
 ``network.metrics``, so that every function takes the module alone.
@@ -16,8 +16,6 @@ import html
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,10 +27,9 @@ from bacalhaunet.compression.config import CompressConfig
 from bacalhaunet.compression.pipeline import compress as compress_in
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.dataset import Dataset, Frames, open_dataset
-from bacalhaunet.deploy.emitters import Emission, write_program
 from bacalhaunet.deploy.export import Export, Format
-from bacalhaunet.deploy.export import export as export_file
-from bacalhaunet.deploy.networks import integer_program
+from bacalhaunet.deploy.export import export as export_calibrated
+from bacalhaunet.deploy.networks import AnyNetwork
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.network import Network
 from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
@@ -190,22 +187,15 @@ def compress(
 
 
 def export(
-    network: str | os.PathLike[str] | Network | Run,
+    network: AnyNetwork,
     path: str | os.PathLike[str],
     format: Format = "qonnx",
     *,
     dynamic_batch: bool = False,
 ) -> Export:
-    """Write a network as ONNX, compared with torch before the file appears.
+    """Write a network as ONNX with its calibration, compared with torch before the file appears.
 
-    Args:
-        network: The name of a shipped network, a saved model, the folder of a run, or a network in torch.
-        path: The file to write.
-        format: ``"qonnx"`` (Quant nodes of any width) or ``"qcdq"`` (standard nodes, at most 8 bits).
-        dynamic_batch: Leave the batch free; otherwise it is 1.
-
-    Raises:
-        ParityError: If the file would not compute what torch computes; nothing is written then.
+    Arguments and errors are those of ``deploy.export.export``, which leaves the calibration out.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -213,48 +203,8 @@ def export(
         >>> written.parity.same_class == written.parity.frames
         True
     """
-    with _in_file(network) as name:
-        return export_file(name, path, format, dynamic_batch=dynamic_batch, metadata=calibration_entry(name))
-
-
-def compile(
-    network: str | os.PathLike[str] | Network | Run,
-    folder: str | os.PathLike[str],
-    target: str = "c",
-    *,
-    name: str = "classifier",
-    vectors: int = 2,
-) -> Emission:
-    """Write a network as an exact integer program for a target: portable C, or what another emitter writes.
-
-    Args:
-        network: As for ``export``, or an ONNX file; all its layers are quantized.
-        folder: Where to; it is made if absent.
-        target: A key of ``deploy.emitters.targets()``.
-        name: What files and functions are called.
-        vectors: Frames of the self-test.
-
-    Raises:
-        UnsupportedOperationError: If the network has no integer form; says which node and what would mend it.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     written = compile("lite", Path(folder) / "firmware", target="c")
-        >>> [file for file in sorted(written.files) if file.startswith("classifier.")]
-        ['classifier.c', 'classifier.h']
-    """
-    return write_program(integer_program(network), folder, target, name=name, vectors=vectors)
-
-
-@contextmanager
-def _in_file(network: str | os.PathLike[str] | Network | Run) -> Iterator[str]:
-    """Give the name by which a network can be opened; one in memory lies in a temporary file meanwhile."""
-    network = network.network if isinstance(network, Run) else network
-    if not isinstance(network, Network):
-        yield os.fspath(network)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield _named(network, Path(folder))
+    calibration = calibration_entry(os.fspath(network)) if isinstance(network, str | os.PathLike) else None
+    return export_calibrated(network, path, format, dynamic_batch=dynamic_batch, metadata=calibration)
 
 
 def _batch_size(data: Dataset) -> int:

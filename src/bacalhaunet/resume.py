@@ -6,6 +6,7 @@ keeps its result, so that the next call reads it. All commands that go on after 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import weakref
@@ -140,7 +141,11 @@ def lock(file: IO[Any] | int, *, wait: bool = False) -> None:
         import fcntl
     except ModuleNotFoundError:
         return
-    fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # a disk of another machine, without locks
+            raise
 
 
 class _Lock:

@@ -14,10 +14,10 @@ from torch import Tensor
 from bacalhaunet.data.batches import Batch, GeneratedBatches, read_batch
 from bacalhaunet.data.dataset import Frames as DatasetFrames
 from bacalhaunet.data.dataset import Indices, Part
+from bacalhaunet.data.datasets import RadioML
 from bacalhaunet.data.generated import TEST_SEED, VALIDATION_SEED
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
-from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB

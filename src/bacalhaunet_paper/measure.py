@@ -16,9 +16,9 @@ from bacalhaunet.classify.engines import ENGINES, Engine, open_engine
 from bacalhaunet.classify.evaluation import evaluate, predict
 from bacalhaunet.cost.of import cost_of
 from bacalhaunet.data.dataset import Indices
+from bacalhaunet.data.datasets import RadioML
 from bacalhaunet.data.layout import radioml_split
 from bacalhaunet.data.radioml import RadioMLFile
-from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.deploy.parity import check_parity, qonnx_outputs
 from bacalhaunet.errors import UnsupportedOperationError
 from bacalhaunet.models.onnx_files import read_onnx

@@ -40,6 +40,7 @@ def test_an_array_and_its_file_give_the_same_signals(samples, classifier, tmp_pa
     read = scan(write_sigmf(tmp_path / "capture", samples, RATE), network=classifier)
     assert len(inside) == 2
     assert inside.to_dict()["signals"] == read.to_dict()["signals"]
+    assert scan(read.recording, network=classifier).to_dict() == read.to_dict()
     assert [one.center for one in inside] == pytest.approx([0.3 * RATE, -0.2 * RATE], abs=100)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bacalhaunet.data.batches import BatchStream, FrameBatches, GeneratedBatches, read_batch
-from bacalhaunet.data.radioml_dataset import RadioML
+from bacalhaunet.data.datasets import RadioML
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.radio.modulations import SNRS_DB
 from tests.data.radioml_files import write

@@ -178,3 +178,8 @@ def test_the_reference_names_what_is_there():
         for name in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.M):
             module, _, attribute = name.rpartition(".")
             assert hasattr(import_module(module), attribute) or import_module(name), f"{page.stem}: {name}"
+
+
+def test_the_quick_tests_are_there():
+    lines = (ROOT / "tests" / "quick.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#") and not (ROOT / line).exists()] == []

@@ -129,10 +129,10 @@ def test_arrays_and_labelled_sigmf_go_the_same_way(made, guide, tmp_path, capsys
     (tmp_path / "data").mkdir()
     data = made(guide, tmp_path / "data")
     start, model = tmp_path / "run" / "model.safetensors", tmp_path / "small" / "model.safetensors"
-    brief = f"--data {data} --data.frame_length {LENGTH} --batch_size 32"
+    brief = f"--data {data} --batch_size 32"
     pruning = "--target-score 0.02 --bits [] --allocation.factor 1 --prune_epochs 1 --norm_batches 0"
     for command in (
-        f"train --network prototype --bits.weight 6 {brief} --epochs 1 -o {start.parent}",
+        f"train --network prototype --bits.weight 6 {brief} --data.frame_length {LENGTH} --epochs 1 -o {start.parent}",
         f"compress {start} {brief} {pruning} -o {model.parent}",
         f"calibrate {model} --data {data}",
         f"export {model} -o {tmp_path}/own.onnx",

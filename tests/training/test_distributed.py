@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from bacalhaunet.data.batches import Batch, FrameBatches
+from bacalhaunet.data.datasets import RadioML
 from bacalhaunet.data.generate import Generation, generate_file
-from bacalhaunet.data.radioml_dataset import RadioML
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.distributed import Share, ShareOfBatches
 

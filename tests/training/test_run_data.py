@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.catalog import find_spec
+from bacalhaunet.models.saved import save_model
 from bacalhaunet.radio.modulations import RADIOML, SNRS_DB
 from bacalhaunet.training.config import DataConfig, TrainConfig
-from bacalhaunet.training.run import start_network
+from bacalhaunet.training.run import fresh_network, start_network
 from bacalhaunet.training.run_data import training_data
 from tests.data.radioml_files import write
 
@@ -73,3 +75,24 @@ def test_a_file_of_some_classes_keeps_their_numbers_among_all(file):
     data = data_of(file)
     assert data.classes == RADIOML
     assert set(data.source.batch(0).labels.tolist()) == {3, 4}
+
+
+def test_a_saved_model_of_other_classes_is_refused(file, tmp_path):
+    spec = find_spec("prototype")
+    save_model(tmp_path / "model.safetensors", fresh_network(spec, 1), spec, RADIOML.names[::-1])
+    with pytest.raises(ConfigError, match="in their order"):
+        start_network(TrainConfig(network=str(tmp_path / "model.safetensors")), data_of(file))
+
+
+def test_recordings_are_cut_to_the_frames_of_the_network_that_goes_on(tmp_path):
+    spec = replace(find_spec("prototype"), classes=2, frame_length=96)
+    save_model(tmp_path / "model.safetensors", fresh_network(spec, 1), spec, ["a", "b"])
+    for name in "ab":
+        (tmp_path / "data" / name).mkdir(parents=True)
+        np.ones(96 * 60, np.complex64).tofile(tmp_path / "data" / name / "one.cf32")
+    config = TrainConfig(
+        network=str(tmp_path / "model.safetensors"), data=DataConfig(file=tmp_path / "data"), batch_size=8
+    )
+    data = training_data(config)
+    assert (data.frame_length, data.classes.names) == (96, ("a", "b"))
+    assert start_network(config, data)[0] == spec

@@ -69,14 +69,10 @@ class JsonDocument:
 
     def finish(self, work: Classification) -> None:
         """Append the signals, if they are those of a capture, and the summary, and close the document."""
-        members: dict[str, Any] = (
-            {"summary": work.summary().to_dict()}
-            if work.signals is None
-            else {
-                "signals": [one.to_dict() for one in work.answers()],
-                "summary": work.capture_summary(),
-            }
-        )
+        members: dict[str, Any] = {}
+        if work.signals is not None:
+            members["signals"] = [one.to_dict() for one in work.answers()]
+        members["summary"] = work.summary().to_dict() if work.signals is None else work.capture_summary()
         if self._between != ",\n":
             self.file.write(self._between)
         rest = "".join(f",\n{json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())

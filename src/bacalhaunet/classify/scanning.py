@@ -48,7 +48,7 @@ from bacalhaunet.outputs import write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Source: TypeAlias = str | os.PathLike[str] | NDArray[np.generic]
+Source: TypeAlias = str | os.PathLike[str] | Recording | NDArray[np.generic]
 Network: TypeAlias = str | os.PathLike[str] | Classifier | None
 
 
@@ -109,7 +109,7 @@ class Scan:
         """
         path, recording = Path(path), self.recording
         notes = signal_annotations(self.signals, recording, network_title(self.summary["network"]))
-        if not isinstance(recording.store, InMemory) or recording.path.is_file():
+        if not isinstance(recording.store, InMemory):
             write_text(path, annotated_metadata(recording, notes, path))
             return path
         if recording.sample_rate is None:
@@ -176,7 +176,7 @@ def scan(
     """Find the signals of a recording and name each.
 
     Args:
-        source: A recording's file, or complex samples (N,).
+        source: A recording or its file, or complex samples (N,).
         sample_rate: Samples a second; None for what the file says. Without one frequencies are in cycles a sample.
         type: Sample type of a file without a telling name, as ``cf32``, ``ci16_be``, ``cu8``.
         network: The name of a shipped network, a file, or a ``Classifier``; None for the shipped network that is made
@@ -224,7 +224,7 @@ def classify(
     The samples are cut into frames and brought to the scale that networks learnt; the frames' answers are pooled.
 
     Args:
-        source: A recording's file, complex samples (N,), or ready frames, real (n, 2, frame_length) or complex
+        source: A recording or its file, complex samples (N,), or ready frames, real (n, 2, frame_length) or complex
             (n, frame_length).
         sample_rate: Samples a second; None for what the file says.
         type: Sample type of a file without a telling name, as ``cf32``, ``ci16_be``, ``cu8``.
@@ -289,10 +289,10 @@ def with_sample_rate(recording: Recording, sample_rate: float | None) -> Recordi
 
 def _recording(source: Source, sample_rate: float | None, type_: str | None, channel: int) -> Recording:
     if isinstance(source, str | os.PathLike):
-        recording = open_recording(source, type_, channel)
-    else:
-        recording = recording_of(np.asarray(source))
-    return with_sample_rate(recording, sample_rate)
+        source = open_recording(source, type_, channel)
+    elif not isinstance(source, Recording):
+        source = recording_of(np.asarray(source))
+    return with_sample_rate(source, sample_rate)
 
 
 def _classifier(network: Network, engine: str, threads: int | None) -> Classifier:

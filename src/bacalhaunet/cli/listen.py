@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bacalhaunet.cli.recordings import add_network
 from bacalhaunet.errors import BacalhauNetError, ConfigError
 
 if TYPE_CHECKING:
@@ -46,13 +47,7 @@ def build(parser: ArgumentParser) -> None:
         default=None,
         help="frequency of the middle of the band, in Hz (a recording's own, else 0); a receiver is tuned to it",
     )
-    add(
-        "--network",
-        type=str | None,
-        default=None,
-        help="an ONNX file, a saved model, or a name (the shipped network for signals on the air)",
-    )
-    add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
+    add_network(parser)
     add(
         "--symbol-rate", type=float | None, default=None, help="symbols a second of every signal, in place of estimates"
     )

@@ -29,13 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--sample-rate", type=float | None, default=None, help="samples a second; replaces what the file says")
     add("--type", type=str | None, default=None, help="sample type, as cf32, ci16_be, cu8; replaces the file's own")
     add("--channel", type=int, default=0, help="channel of a recording with several")
-    add(
-        "--network",
-        type=str | None,
-        default=None,
-        help="an ONNX file, a saved model, or a name (the shipped network for signals on the air)",
-    )
-    add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
+    add_network(parser)
     add("--threads", type=int | None, default=None, help="CPU threads (all cores)")
     add("--bandwidth", type=float | None, default=None, help=f"width of the signal's band, {UNIT}")
     add("--symbol-rate", type=float | None, default=None, help=f"symbols a second, {UNIT}")
@@ -56,6 +50,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--scale", type=float | None, default=None, help="multiply samples by this; turns 'auto' into 'none'")
     add("--picture", type=Path | None, default=None, help="spectrogram with labelled boxes, as .png, .svg or .pdf")
     add("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def add_network(parser: ArgumentParser) -> None:
+    """Add what names the network, and what computes it."""
+    add = parser.add_argument
+    add(
+        "--network",
+        type=str | None,
+        default=None,
+        help="an ONNX file, a saved model, or a name (the shipped network for signals on the air)",
+    )
+    add("--engine", type=str, default="auto", help="what computes the network: auto, native, onnxruntime, torch")
 
 
 def open_input(arguments: Namespace, file: str) -> Recording:

@@ -23,10 +23,9 @@ from bacalhaunet.models.saved import SavedModel, load_model, save_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
-from bacalhaunet.training.curve import CurvePoint
 from bacalhaunet.training.fit import BEST_CHECKPOINT, LAST_CHECKPOINT, FitResult, fit
-from bacalhaunet.training.history import TRAINABLE, Stage, earlier_stages, history_metrics, stage
-from bacalhaunet.training.run import first_frames, start_network, with_bits
+from bacalhaunet.training.history import TRAINABLE, Stage, earlier_stages, stage
+from bacalhaunet.training.run import first_frames, save_trained, start_network, with_bits
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 
@@ -136,11 +135,8 @@ class Steps:
     ) -> PathStep:
         start = begin()
         stages = self._stages()
-        frames, settings = 0, self.settings(training.epochs if training else 1)
-        curve: tuple[CurvePoint, ...] = ()
-        if training is not None:
-            result = training.run(start, self._frames_of(settings), settings, folder)
-            frames, curve = result.frames_seen, result.curve
+        settings = self.settings(training.epochs if training else 1)
+        result = training.run(start, self._frames_of(settings), settings, folder) if training is not None else None
         accuracy = validation_accuracy(start.network, self._first.validation, self._first.classes.names)
         cost = network_cost(start.network, start.spec)
         step = PathStep(
@@ -152,19 +148,14 @@ class Steps:
             bit_ops=cost.bit_ops,
             bit_mem=cost.bit_mem,
             density=density(start.network),
-            frames=frames,
+            frames=0 if result is None else result.frames_seen,
             kept=least is None or accuracy >= least,
             details=start.details,
         )
-        if training is not None:
-            stages.append(stage("compress", plain(settings), start.spec, frames, accuracy, curve, step=folder.name))
-        metrics = {
-            "validation_accuracy": accuracy,
-            "validation_frames": step.validation_frames,
-            "score": cost.score,
-            **history_metrics(stages),
-        }
-        save_model(folder / MODEL_FILE, start.network, spec=start.spec, classes=self._first.classes, metrics=metrics)
+        if result is not None:
+            measured = replace(result, validation_accuracy=accuracy)
+            stages.append(stage("compress", plain(settings), start.spec, measured, step=folder.name))
+        save_trained(folder, start.network, start.spec, self._first, accuracy, stages, score=cost.score)
         say(f"{title}: validation accuracy {100 * accuracy:.2f} %, score {cost.score:.5f}")
         return step
 

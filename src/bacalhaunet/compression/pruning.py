@@ -18,13 +18,13 @@ from bacalhaunet.compression.config import Importance, PruneStep
 from bacalhaunet.compression.importance import check_unit, importances, layer_weights, lengths, squared_gradients
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import MODEL_FILE
-from bacalhaunet.models.saved import load_model, save_model
+from bacalhaunet.models.saved import load_model
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import Stage, earlier_stages, history_metrics, history_of, stage
-from bacalhaunet.training.run import start_network
+from bacalhaunet.training.history import Stage, earlier_stages, history_of, stage
+from bacalhaunet.training.run import save_trained, start_network
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 Masks = Mapping[str, Tensor]
@@ -104,26 +104,30 @@ class KeepZeros(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune before the first step."""
-        weights = prunable_weights(self._network(pl_module))
+        weights = prunable_weights(self.network(pl_module))
         self.masks = {name: mask.to(weights[name].device) for name, mask in self.masks.items()}
-        apply_masks(self._network(pl_module), self.masks)
+        apply_masks(self.network(pl_module), self.masks)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Take pruned weights' gradients away."""
-        weights = prunable_weights(self._network(pl_module))
-        for name, mask in self.masks.items():
-            gradient = weights[name].grad
-            if gradient is not None:
-                gradient.mul_(mask.to(gradient.device))
+        gradients = self.gradients(pl_module)
+        if gradients:
+            torch._foreach_mul_(list(gradients.values()), [self.masks[name] for name in gradients])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Undo what the step did to pruned weights."""
-        apply_masks(self._network(pl_module), self.masks)
+        apply_masks(self.network(pl_module), self.masks)
+
+    def gradients(self, module: LightningModule) -> dict[str, Tensor]:
+        """Return the gradients of the masked layers' weights that have one."""
+        weights = prunable_weights(self.network(module))
+        return {name: grad for name in self.masks if (grad := weights[name].grad) is not None}
 
     @staticmethod
-    def _network(module: LightningModule) -> nn.Module:
+    def network(module: LightningModule) -> nn.Module:
+        """Return what Lightning trains."""
         network = module.network
         assert isinstance(network, nn.Module)
         return network
@@ -250,24 +254,10 @@ class _Pruning:
         masks = self.masks(network, step, score)
         result = prune_step(network, step, self.data, self.config, folder, title, masks)
         unit = {"importance": self.importance, "weight_rms": self.weight_rms, "score": score}
-        own = stage(
-            "prune",
-            plain(self.config),
-            self.spec,
-            result.frames_seen,
-            result.validation_accuracy,
-            result.curve,
-            step=asdict(step),
-            **{name: value for name, value in unit.items() if value is not None},
-        )
-        metrics = {
-            "validation_accuracy": result.validation_accuracy,
-            "validation_frames": sum(len(batch.labels) for batch in self.data.validation),
-            **history_metrics([*stages, own]),
-            **asdict(step),
-            "density": density(network),
-        }
-        save_model(folder / MODEL_FILE, network, spec=self.spec, classes=self.data.classes, metrics=metrics)
+        own = {name: value for name, value in unit.items() if value is not None}
+        after = [*stages, stage("prune", plain(self.config), self.spec, result, step=asdict(step), **own)]
+        more = {**asdict(step), "density": density(network)}
+        save_trained(folder, network, self.spec, self.data, result.validation_accuracy, after, **more)
         return {**asdict(result), "density": density(network)}
 
     def masks(self, network: nn.Module, step: PruneStep, score: float | None) -> Masks:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from bacalhaunet.compression.budget import charged_score, least_score, masks_for_score, network_cost
 from bacalhaunet.compression.config import ScorePruningConfig
 from bacalhaunet.compression.importance import IMPORTANCES
+from bacalhaunet.compression.pruning import KeepZeros
 from bacalhaunet.cost.analytic import stored_weight
 from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.training.config import TrainConfig
@@ -30,7 +31,7 @@ GRADIENT_MEMORY = 0.98
 """Share of the mean gradient and the mean squared gradient that is kept from step to step."""
 
 
-class ScorePruning(Callback):
+class ScorePruning(KeepZeros):
     """Prunes a network to a score while Lightning trains it.
 
     Masks and mean gradients are saved with every checkpoint. Weights are zero where they are cut, and from the frozen
@@ -43,14 +44,13 @@ class ScorePruning(Callback):
     """
 
     def __init__(self, spec: NetworkSpec, target: float, config: ScorePruningConfig) -> None:
+        super().__init__({})
         self.spec, self.target, self.config = spec, target, config
-        self.masks: dict[str, Tensor] = {}
         self.means: dict[str, Tensor] = {}
         self.squares: dict[str, Tensor] = {}
         self.start = 0.0
         self.frozen = False
         self._steps = 0
-        self._names = tuple(layer.name for layer in spec.layers())
 
     def state_dict(self) -> dict[str, Any]:
         """Return masks, mean and mean squared gradients and the score at the start."""
@@ -72,22 +72,20 @@ class ScorePruning(Callback):
             self.means = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
             self.squares = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
             self.start = charged_score(self.spec, self.masks)
+        super().on_train_start(trainer, pl_module)
         for name, layer in layers.items():
-            for kept in (self.masks, self.means, self.squares):
+            for kept in (self.means, self.squares):
                 kept[name] = kept[name].to(layer.weight.device)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Take note of the gradients, those of cut weights too, then leave the optimizer those of kept ones."""
-        known = {n: layer.weight.grad for n, layer in self._layers(pl_module).items() if layer.weight.grad is not None}
-        if not known:
-            return
-        gradients = list(known.values())
-        if not self.frozen:
-            squares = [self.squares[name] for name in known]
+        known = self.gradients(pl_module)
+        if known and not self.frozen:
+            gradients, squares = list(known.values()), [self.squares[name] for name in known]
             torch._foreach_lerp_([self.means[name] for name in known], gradients, 1 - GRADIENT_MEMORY)
             torch._foreach_mul_(squares, GRADIENT_MEMORY)
             torch._foreach_addcmul_(squares, gradients, gradients, value=1 - GRADIENT_MEMORY)
-        torch._foreach_mul_(gradients, [self.masks[name] for name in known])
+        super().on_before_optimizer_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -102,7 +100,7 @@ class ScorePruning(Callback):
                 done = step / self._steps
                 score = self.config.score_at(done, self.start, self.target)
                 self._choose(layers, score, self.config.exchange_at(done))
-            torch._foreach_mul_([layer.weight for layer in layers.values()], [self.masks[name] for name in layers])
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def _choose(self, layers: dict[str, Any], target: float, exchange: float) -> None:
         """Keep the most important weights; give a share of the score to cut ones with large gradients."""
@@ -142,9 +140,8 @@ class ScorePruning(Callback):
         return self.means[name].square() * usual
 
     def _layers(self, module: LightningModule) -> dict[str, Any]:
-        network = module.network
-        assert isinstance(network, nn.Module)
-        return {name: network.get_submodule(name) for name in self._names}
+        network = self.network(module)
+        return {layer.name: network.get_submodule(layer.name) for layer in self.spec.layers()}
 
 
 def prune_to_score(

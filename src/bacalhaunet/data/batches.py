@@ -150,7 +150,7 @@ class FrameBatches:
                 f"batches of {batch_size} frames from {len(frames)} frames",
                 where=frames.name,
                 allowed="1 frame or more, and no more than there are",
-                action="make the batch smaller, or widen the choice of SNRs and classes",
+                action="make the batch smaller (--batch_size), or widen the choice of SNRs and classes",
             )
         self.frames, self.batch_size, self.seed = frames, batch_size, seed
         self.batches_per_epoch = len(frames) // batch_size

@@ -1,7 +1,4 @@
-"""Where the frames of a RadioML file lie: ordered by modulation, then SNR, then frame.
-
-The prescribed split of RadioML 2018.01A, and a validation part taken out of its train part.
-"""
+"""The order of the frames in a RadioML file, and the split into train, validation and test cell by cell."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reader of files in RadioML 2018.01A's layout: HDF5 with X (frames), Y (one-hot classes) and Z (SNR labels).
 
-Fast reading of scattered rows of an HDF5 data set, in bounded memory and from any process or thread.
+Scattered rows are read fast, in bounded memory and from any process or thread.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _step(folder: Path, model: Path, title: str) -> RunStep:
     saved = load_model(model)
     metrics: Mapping[str, Any] = saved.metrics
     own = (metrics.get("history") or [{}])[-1]
-    step = own.get("step") or {}
+    step = own.get("step") if isinstance(own.get("step"), Mapping) else {}  # a compression names its step
     record = StepRecord(
         slug=model.parent.name if title != "trained" else "train",
         title=title,

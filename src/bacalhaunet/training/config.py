@@ -88,7 +88,7 @@ class DataConfig:
             a folder of recordings for each class, or a folder of SigMF with core:label; None generates.
         profile: What is generated: ``twin`` (RadioML's twin) or ``field`` (signals as on the air).
         classes: Names of the classes of the ``field`` profile, any it has a transmitter for; None for RadioML's 24.
-        frame_length: Samples of a frame that recordings are cut to; None for 1024.
+        frame_length: Samples of a frame that recordings are cut to; None for those of a trained network, else 1024.
         frames_per_epoch: Training frames of an epoch; None for 102,400 generated ones, or all of a data set.
         validation_frames_per_cell: Validation frames of each class at each SNR; None for 10 generated ones, or all of
             a data set's.

@@ -7,16 +7,18 @@ of frames and validation accuracy).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.resolve import Kind, resolve_network
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.models.spec import NetworkSpec
-from bacalhaunet.training.curve import CurvePoint
+
+if TYPE_CHECKING:
+    from bacalhaunet.training.fit import FitResult
 
 Stage = dict[str, Any]
 """One training as plain data; see the module."""
@@ -32,9 +34,7 @@ def stage(
     kind: str,
     settings: Mapping[str, Any],
     spec: NetworkSpec,
-    frames: int,
-    validation_accuracy: float,
-    curve: Sequence[CurvePoint],
+    result: FitResult,
     **more: Any,
 ) -> Stage:
     """Describe one training.
@@ -43,18 +43,16 @@ def stage(
         kind: What was done: ``train``, ``prune`` or another command that trains.
         settings: Every setting, as plain values.
         spec: The network it trained.
-        frames: Training frames it saw.
-        validation_accuracy: Of the weights it kept.
-        curve: Its validations.
+        result: What it gave.
         more: Further plain values, such as a pruning step's.
     """
     return {
         "kind": kind,
         "config": dict(settings),
         "spec": spec.to_dict(),
-        "frames": frames,
-        "validation_accuracy": validation_accuracy,
-        "curve": [[point.frames, point.validation_accuracy] for point in curve],
+        "frames": result.frames_seen,
+        "validation_accuracy": result.validation_accuracy,
+        "curve": [[point.frames, point.validation_accuracy] for point in result.curve],
         **more,
     }
 
@@ -93,11 +91,6 @@ def seen_from(path: Path, folder: Path) -> Path:
     if path.is_absolute() or path.is_file():
         return path
     return next((above / path for above in folder.resolve().parents if (above / path).is_file()), path)
-
-
-def history_metrics(stages: Sequence[Stage]) -> dict[str, Any]:
-    """Return the entries of a saved model's metrics that hold its history: the stages and all their frames."""
-    return {HISTORY: list(stages), FRAMES_SEEN: sum(int(stage["frames"]) for stage in stages)}
 
 
 def history_of(path: Path, saved: SavedModel | None = None) -> list[Stage]:

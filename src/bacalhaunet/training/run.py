@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from bacalhaunet.models.states import clear_dead_filters, fit_thresholds, transf
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import BitsConfig, TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import TRAINABLE, earlier_stages, history_metrics, stage
+from bacalhaunet.training.history import FRAMES_SEEN, HISTORY, TRAINABLE, Stage, earlier_stages, stage
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 THRESHOLD_FRAMES = 512
@@ -37,16 +39,16 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
     Raises:
         SpecError: If the network is unknown or cannot be built.
         ModelFileError: If the saved model cannot be read.
-        ConfigError: If a saved model has another number of classes.
+        ConfigError: If a saved model has other classes than the data.
     """
     source = resolve_network(config.network, TRAINABLE, "a network to train")
     if source.saved is not None:
         saved = load_model(source.saved)
-        if saved.spec.classes != len(data.classes):
+        if saved.labels != data.classes.names:
             raise ConfigError(
-                f"the saved model has {saved.spec.classes} classes",
+                f"the saved model has {saved.spec.classes} classes: {', '.join(saved.labels)}",
                 where=str(source.saved),
-                allowed=f"{len(data.classes)}, as the data",
+                allowed=f"the {len(data.classes)} of the data, in their order: {', '.join(data.classes.names)}",
             )
         _check_length(saved.spec, data, str(source.saved))
         spec = saved.spec if config.bits is None else with_bits(saved.spec, config.bits)
@@ -136,11 +138,36 @@ def _trained(config: TrainConfig, folder: Path, data: TrainingData, title: str) 
     spec, network = start_network(config, data)
     result = fit(network, data.batches(), data.validation, config, folder, classes=len(data.classes), title=title)
     clear_dead_filters(network)
-    own = stage("train", plain(config), spec, result.frames_seen, result.validation_accuracy, result.curve)
+    stages = [*earlier, stage("train", plain(config), spec, result)]
+    save_trained(folder, network, spec, data, result.validation_accuracy, stages)
+    return result
+
+
+def save_trained(
+    folder: Path,
+    network: nn.Module,
+    spec: NetworkSpec,
+    data: TrainingData,
+    accuracy: float,
+    stages: Sequence[Stage],
+    **more: Any,
+) -> None:
+    """Save a network with its validation accuracy and how it was trained.
+
+    Args:
+        folder: Gets ``model.safetensors``.
+        network: The network.
+        spec: Its specification.
+        data: What it was trained on, and measured by.
+        accuracy: On the validation frames.
+        stages: How it was trained, first to last.
+        more: Further metrics.
+    """
     metrics = {
-        "validation_accuracy": result.validation_accuracy,
+        "validation_accuracy": accuracy,
         "validation_frames": sum(len(batch.labels) for batch in data.validation),
-        **history_metrics([*earlier, own]),
+        HISTORY: list(stages),
+        FRAMES_SEEN: sum(int(one["frames"]) for one in stages),
+        **more,
     }
     save_model(folder / MODEL_FILE, network, spec=spec, classes=data.classes, metrics=metrics)
-    return result

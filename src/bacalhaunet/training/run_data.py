@@ -15,6 +15,9 @@ from bacalhaunet.data.batches import Batch, BatchSource, FrameBatches, Generated
 from bacalhaunet.data.dataset import Dataset, Frames, of_length, open_dataset
 from bacalhaunet.data.datasets import GENERATED, Generated
 from bacalhaunet.errors import ConfigError
+from bacalhaunet.models.onnx_metadata import saved_entries
+from bacalhaunet.models.resolve import resolve_network
+from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.prefetch import prefetch
 from bacalhaunet.radio.class_set import ClassSet
 from bacalhaunet.radio.modulations import SNRS_DB
@@ -114,7 +117,10 @@ def open_data(config: TrainConfig) -> Dataset:
     """
     data = config.data
     if data.file is not None:
-        return open_dataset(data.file, frame_length=data.frame_length)
+        asked = data.frame_length
+        if asked is None and data.file.is_dir():
+            asked = _own_length(config.network)
+        return open_dataset(data.file, frame_length=asked)
     generated: Dataset = GENERATED[data.profile](
         seed=config.seed,
         train_frames_per_cell=1,
@@ -123,6 +129,17 @@ def open_data(config: TrainConfig) -> Dataset:
         settings=None if data.classes is None else {"classes": data.classes},
     )
     return of_length(generated, data.frame_length)
+
+
+def _own_length(network: str) -> int | None:
+    """Return the frame length of a network that has one of its own: a trained one, or a specification."""
+    source = resolve_network(network) if network else None
+    if source is None or source.kind == "catalog":
+        return None
+    if source.saved is not None:
+        text = saved_entries(source.saved).get("spec")
+        return None if text is None else NetworkSpec.from_json(text).frame_length
+    return source.spec().frame_length
 
 
 def training_data(config: TrainConfig, dataset: Dataset | None = None) -> TrainingData:

@@ -10,9 +10,9 @@ pytest.importorskip("scipy", reason="needs scipy")
 
 from bacalhaunet.classify.answers import STREAM_MEMORY_S, Pool
 from bacalhaunet.classify.calibration import Calibration
+from bacalhaunet.classify.front_end.constellation import live_points
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import Signal
-from bacalhaunet.classify.live.analysis import constellation
 from bacalhaunet.classify.live.queues import WAITING, Block, Mailbox
 from bacalhaunet.classify.live.tracks import ESTIMATE_S, HISTORY_S, Tracks
 from bacalhaunet.radio.class_set import ClassSet
@@ -179,16 +179,14 @@ def test_labels_over_time_are_kept_as_runs():
 @pytest.mark.parametrize(("name", "points"), [("BPSK", 2), ("QPSK", 4), ("8PSK", 8)])
 def test_a_constellation_shows_its_points_whatever_the_phase(name, points):
     samples = linear_signal(name, 8192, 8.0, 0.35, np.random.default_rng(3)).astype(np.complex64)
-    shown = [
-        constellation(samples * np.complex64(np.exp(1j * turn)), 8.0, f"power {points}") for turn in (0.0, 0.3, 1.0)
-    ]
+    shown = [live_points(samples * np.complex64(np.exp(1j * turn)), 8.0, f"power {points}") for turn in (0.0, 0.3, 1.0)]
     for one in shown:
         assert np.sqrt(np.mean(np.abs(one) ** 2)) == pytest.approx(1)
         line = np.mean((one / np.abs(one)) ** points)
         # They lie at multiples of the angle between neighbours; QPSK's, as QAM's outer ones, on the diagonals.
         assert (-line if points == 4 else line).real > 0.7
-    assert len(constellation(samples, None)) == 384
-    assert constellation(np.zeros(100, np.complex64), None).max() == 0
+    assert len(live_points(samples, None)) == 384
+    assert live_points(np.zeros(100, np.complex64), None).max() == 0
 
 
 def test_a_signal_in_the_band_of_one_that_ended_is_another():

@@ -40,8 +40,11 @@ def scaled(points: NDArray[Any]) -> NDArray[np.complex64]:
     return np.asarray(points / size if size > 0 else points, np.complex64)
 
 
-POINTS = 1024
-"""Points of a picture at most."""
+POINTS, LIVE_POINTS = 1024, 384
+"""Points of a picture, and of one that is drawn many times a second, at most."""
+
+_FEWEST = 64
+"""Samples below which no symbols are looked for."""
 
 _ROLL_OFF = 0.35
 _HALF_SPAN = 8
@@ -68,6 +71,28 @@ def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]
         return scaled(points)
     points = points * np.exp(-2j * np.pi * fine.offset * np.arange(len(points)))
     return scaled(turned(points, fine.power))
+
+
+def live_points(
+    samples: NDArray[np.complex64], samples_per_symbol: float | None, center_from: str = "spectrum"
+) -> NDArray[np.complex64]:
+    """Return up to 384 symbols from the middle of a signal, or samples where its symbol rate is unknown.
+
+    They are drawn many times a second, so they pass no matched filter, and no rest of a carrier is followed.
+
+    Args:
+        samples: complex64 (N,), the signal alone about zero frequency.
+        samples_per_symbol: None if unknown.
+        center_from: ``power M`` where the M-th power of the symbols has a line, as in ``Signal``.
+    """
+    most = SAMPLES_PER_SYMBOL * LIVE_POINTS
+    first = max(0, (len(samples) - most) // 2)
+    samples = samples[first : first + most]
+    if samples_per_symbol is None or len(samples) < _FEWEST:
+        return scaled(samples[::SAMPLES_PER_SYMBOL])
+    points = symbols(samples, samples_per_symbol)[:LIVE_POINTS]
+    power = int(center_from.removeprefix("power ")) if center_from.startswith("power ") else 1
+    return scaled(turned(points, power))
 
 
 def root_raised_cosine(period: float, roll_off: float = _ROLL_OFF) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bacalhaunet.classify.classifier import Classifier
 from bacalhaunet.classify.front_end.channel import Channel
-from bacalhaunet.classify.front_end.constellation import scaled, turned
+from bacalhaunet.classify.front_end.constellation import live_points
 from bacalhaunet.classify.front_end.regions import Region
 from bacalhaunet.classify.front_end.signals import (
     SAMPLES_PER_SYMBOL,
@@ -32,39 +32,11 @@ from bacalhaunet.classify.front_end.signals import (
     channel_of,
     find_signals,
 )
-from bacalhaunet.classify.front_end.symbol_rate import symbols
 from bacalhaunet.classify.live.queues import Block
 from bacalhaunet.classify.live.tracks import Sighting, Tracks
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.data.recordings.stores import InMemory
-
-POINTS = 384
-_WIDTH = 8 * POINTS
-_FEWEST = 64
-
-
-def constellation(
-    samples: NDArray[np.complex64], samples_per_symbol: float | None, center_from: str = "spectrum"
-) -> NDArray[np.complex64]:
-    """Return up to 384 symbols from the middle of a signal, or samples where it has no symbol rate.
-
-    They are taken at the timing of the squared envelope and turned to stand still. Unlike those of ``signal_points``
-    they pass no matched filter, and no rest of a carrier is followed: they are drawn many times a second.
-
-    Args:
-        samples: complex64 (N,), the signal alone about zero frequency.
-        samples_per_symbol: None if unknown.
-        center_from: ``power M`` where the M-th power of the symbols has a line, as in ``Signal``.
-    """
-    first = max(0, (len(samples) - _WIDTH) // 2)
-    samples = samples[first : first + _WIDTH]
-    if samples_per_symbol is None or len(samples) < _FEWEST:
-        return scaled(samples[:: _WIDTH // POINTS])
-    points = symbols(samples, samples_per_symbol)[:POINTS]
-    power = int(center_from.removeprefix("power ")) if center_from.startswith("power ") else 1
-    return scaled(turned(points, power))
-
 
 _CLEAR = 2.0
 """Power over the noise's from which on edges are looked for."""
@@ -214,7 +186,7 @@ class Analyser:
 
 def _points(channel: Channel, samples: NDArray[np.complex64], signal: Signal) -> NDArray[np.complex64]:
     rate = float(channel.ratio)
-    return constellation(samples, None if signal.symbol_rate is None else rate / signal.symbol_rate, signal.center_from)
+    return live_points(samples, None if signal.symbol_rate is None else rate / signal.symbol_rate, signal.center_from)
 
 
 def _window(region: Region, length: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""Two-channel WAV files: I on the left, Q on the right, as SDR programs record them.
+"""Recordings in raw files, numpy's .npy files and two-channel WAV files (I on the left, Q on the right).
 
-Arrays of complex samples, of I and Q values, or of ready frames, in numpy's .npy files.
-
-Raw samples without a header.
+A reader finds where the samples lie and of what type they are; slices of them are read later. For WAV this is shorter
+than what a library would need around it: the standard library's ``wave`` knows neither floats nor RF64, the form of
+files above 4 GB, and soundfile is one more dependency of the core.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from bacalhaunet.deploy.networks import AnyNetwork, integer_program
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.outputs import whole_file
 
@@ -126,3 +127,35 @@ def write_program(
         with whole_file(Path(folder) / file) as partial:
             partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return emission
+
+
+def compile_network(
+    network: AnyNetwork,
+    folder: str | os.PathLike[str],
+    target: str = "c",
+    *,
+    name: str = "classifier",
+    vectors: int = 2,
+) -> Emission:
+    """Write a quantized network for a target, as an integer program that computes exactly what it was trained to.
+
+    Args:
+        network: An ONNX file, a saved model, the folder of a run, a name, or a torch module that carries its
+            specification.
+        folder: Where the files go; it is made if absent.
+        target: A key of ``targets()``: ``"c"``, portable C99 for any processor, and what other packages add.
+        name: What files and functions are called.
+        vectors: Frames of the self-test.
+
+    Raises:
+        ConfigError: If there is no such target, it does not allow the name, or ``vectors`` is below 1.
+        UnsupportedOperationError: If the network has no integer form, or the target cannot run a layer of it.
+        MissingExtraError: If a package of the extra ``train`` is needed and missing.
+
+    Example:
+        >>> written = compile_network("lite", "firmware", name="modulation")
+        >>> written.figures["bytes of RAM"], "modulation.c" in written.files
+        (2600, True)
+    """
+    emitter_for(target)  # an unknown one is said before the network is read
+    return write_program(integer_program(network), folder, target, name=name, vectors=vectors)
