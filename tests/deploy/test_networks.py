@@ -10,7 +10,7 @@ pytest.importorskip("brevitas")
 
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.cost.of import cost_of, quantize
-from bacalhaunet.deploy.emitters import write_program
+from bacalhaunet.deploy.emitters import compile_network
 from bacalhaunet.deploy.export import export, export_network
 from bacalhaunet.deploy.networks import integer_program, open_network
 from bacalhaunet.deploy.parity import probe_frames, torch_logits
@@ -47,7 +47,7 @@ def test_own_classes_and_length_go_through_export_compile_and_every_engine(file,
     for engine, found in zip(engines, classes, strict=True):
         assert (engine.labels, engine.frame_length) == (NAMES, 512)
         assert (found == classes[-1]).mean() > 0.95  # all but ties
-    emission = write_program(integer_program(written.path), tmp_path / "c", name="own")
+    emission = compile_network(written.path, tmp_path / "c", name="own")
     assert "FRAME_LENGTH 512" in emission.files["own_sizes.h"]
     assert '"hiss", "hum"' in emission.files["own_tables.h"]
 
