@@ -15,7 +15,7 @@ from bacalhaunet.data.evaluation import wilson_interval
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import MODEL_FILE
 from bacalhaunet.outputs import write_text
-from bacalhaunet.report.figures.style import INK, MUTED, SERIES, new_figure, to_svg_file
+from bacalhaunet.report.style import INK, MUTED, SERIES, new_figure, to_svg_file
 from bacalhaunet.resume import DONE_FILE
 from bacalhaunet.training.history import saved_model_of
 from bacalhaunet.training.run import train

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bacalhaunet.report.figures.score_plane import place_labels
-from bacalhaunet.report.figures.style import GRID, INK, MUTED, SERIES, panels, to_svg_file
+from bacalhaunet.report.score_plane import place_labels
+from bacalhaunet.report.style import GRID, INK, MUTED, SERIES, panels, to_svg_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,11 +23,11 @@ from bacalhaunet.models.shipped_networks import by_accuracy, shipped_networks
 from bacalhaunet.outputs import write_text
 from bacalhaunet.radio.modulations import by_name
 from bacalhaunet.report import published, wording
-from bacalhaunet.report.figures.accuracy import SnrCurve, accuracy_over_snr_figure
-from bacalhaunet.report.figures.score_plane import PlanePoint, draw_plane
-from bacalhaunet.report.figures.style import INK, MUTED, SERIES, SETTINGS, new_figure, series, spread, to_svg_file
-from bacalhaunet.report.merged import group_counts
+from bacalhaunet.report.card import group_counts
+from bacalhaunet.report.figures_of_runs import SnrCurve, accuracy_over_snr_figure
 from bacalhaunet.report.run import load_run
+from bacalhaunet.report.score_plane import PlanePoint, draw_plane
+from bacalhaunet.report.style import INK, MUTED, SERIES, SETTINGS, new_figure, series, spread, to_svg_file
 from bacalhaunet.report.wording import table
 from bacalhaunet_paper.budgets import PAPER_FRAMES
 
@@ -61,14 +61,14 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
             ends.append((points[-1][1], curve.label, series(index)))
         right = max(frames for curve in curves for frames, _ in curve.points) / 1e6
         low, high = axes.get_ylim()
-        for height, (_, label, colour) in zip(spread([end[0] for end in ends], (high - low) / 20), ends, strict=True):
-            text = axes.annotate(label, (right, height), (10, 0), textcoords="offset points", va="center", color=colour)
-            text.set_annotation_clip(False)
         if axes.get_xlim()[0] < PAPER_FRAMES / 1e6 < 1.5 * right:
             axes.axvline(PAPER_FRAMES / 1e6, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)))
             axes.annotate(
                 "the paper's", (PAPER_FRAMES / 1e6, low), (-4, 4), ha="right", color=MUTED, textcoords="offset points"
             )
+        beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+        for height, (_, label, colour) in zip(spread([end[0] for end in ends], (high - low) / 20), ends, strict=True):
+            axes.annotate(label, (1.0, height), (6, 0), va="center", color=colour, annotation_clip=False, **beside)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set(xlabel="million frames trained, logarithmic", ylabel="validation accuracy, %")
         return figure

@@ -32,8 +32,7 @@ from bacalhaunet.models.resolve import MODEL_FILE
 from bacalhaunet.models.saved import SavedModel, load_model
 from bacalhaunet.models.shipped_networks import FOLDER, ShippedNetwork, shipped_networks
 from bacalhaunet.outputs import whole_file, write_text
-from bacalhaunet.report.merged import confused, high_snr_part
-from bacalhaunet.report.recipe import PROFILES, recipe_of
+from bacalhaunet.report.card import PROFILES, confused, high_snr_part, recipe_of
 from bacalhaunet.training.history import Stage, history_of, saved_model_of, seen_from
 from bacalhaunet_paper.shipping_measurement import PER_CELL, Split, fitted, measure
 

@@ -1,6 +1,3 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from bacalhaunet.cost.analytic import spec_cost
@@ -8,16 +5,15 @@ from bacalhaunet.cost.of import cost_of, quantize
 from bacalhaunet.cost.report import score
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.catalog import find_spec
-
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
+from bacalhaunet.report import published
 
 # Figure 4a of the report, in its order; table 1 (prototype) and table 3 (BacalhauNet in float).
 FIGURE_4A = [0.764, 0.791, 0.976, 0.988, 1.016, 1.099, 1.113, 1.129, 1.137, 1.143, 1.158, 1.171, 1.203]
 
 
-@pytest.mark.parametrize(("number", "published"), list(enumerate(FIGURE_4A, 1)))
-def test_figure_4a_scores_are_exact_to_the_digits_printed(number, published):
-    assert round(cost_of(f"figure4a-{number:02d}").score, 3) == published
+@pytest.mark.parametrize(("number", "printed"), list(enumerate(FIGURE_4A, 1)))
+def test_figure_4a_scores_are_exact_to_the_digits_printed(number, printed):
+    assert round(cost_of(f"figure4a-{number:02d}").score, 3) == printed
 
 
 def test_prototype_and_float_bacalhaunet_scores_are_exact_to_the_digits_printed():
@@ -30,10 +26,8 @@ def test_mobilenet_is_within_three_percent_of_the_paper():
     assert cost_of("mobilenetv3-small-1d").score == pytest.approx(30.42, rel=0.03)
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="no ../shared/reference beside the checkout")
 def test_figure_4a_here_is_the_published_one():
-    published = json.loads((REFERENCE / "published-results.json").read_text())["figure_4a"]
-    assert [row["score"] for row in published] == FIGURE_4A
+    assert [point.score for point in published.figure_4a()] == FIGURE_4A
 
 
 def test_six_bits_with_quantized_sums_leave_no_layer_above_eight():

@@ -1,12 +1,8 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from bacalhaunet.errors import SpecError
 from bacalhaunet.models.catalog import CATALOG, find_spec, separable_network
-
-PUBLISHED = Path(__file__).parents[2].parent / "shared/reference/published-results.json"
+from bacalhaunet.report import published
 
 
 def score(spec):
@@ -18,17 +14,17 @@ def score(spec):
 
 def test_names_keep_their_order():
     numbered = [f"figure4a-{number:02d}" for number in range(1, 14)]
-    published = ["bacalhaunet", "prototype", "first-experiment", *numbered, "vgg10", "mobilenetv3-small-1d"]
-    assert list(CATALOG) == [*published, "wide"]
-    assert all(CATALOG[name].figures for name in published)
+    from_paper = ["bacalhaunet", "prototype", "first-experiment", *numbered, "vgg10", "mobilenetv3-small-1d"]
+    assert list(CATALOG) == [*from_paper, "wide"]
+    assert all(CATALOG[name].figures for name in from_paper)
     assert not CATALOG["wide"].figures
 
 
 @pytest.mark.parametrize("name", [name for name in CATALOG if name not in ("vgg10", "mobilenetv3-small-1d", "wide")])
 def test_float_scores_equal_the_papers_to_the_digits_printed(name):
-    published = CATALOG[name].figures[0].score
-    digits = len(str(published).split(".")[1])
-    assert round(score(find_spec(name)), digits) == published
+    printed = CATALOG[name].figures[0].score
+    digits = len(str(printed).split(".")[1])
+    assert round(score(find_spec(name)), digits) == printed
 
 
 def test_mobilenet_is_near_the_paper_in_float_and_8_bits():
@@ -44,14 +40,11 @@ def test_a_dense_8_bit_vgg10_is_the_baseline_but_for_the_zeros_among_its_weights
 
 
 def test_the_catalog_holds_the_published_table():
-    if not PUBLISHED.is_file():
-        pytest.skip("needs ../shared/reference/published-results.json")
-    published = json.loads(PUBLISHED.read_text())
-    for number, row in enumerate(published["figure_4a"], start=1):
+    for number, row in enumerate(published.figures()["figure_4a"]["points"], start=1):
         entry = CATALOG[f"figure4a-{number:02d}"]
         assert entry.spec == separable_network(tuple(row["kernels"]), tuple(row["strides"]), tuple(row["channels"]))
         assert (entry.figures[0].accuracy, entry.figures[0].score) == (row["accuracy"], row["score"])
-    table = [(row["representation"], row["accuracy"], row["score"]) for row in published["bacalhaunet_table_3"]]
+    table = [(row["representation"], row["accuracy"], row["score"]) for row in published.figures()["table_3"]["points"]]
     assert [(f.representation, f.accuracy, f.score) for f in CATALOG["bacalhaunet"].figures[:5]] == table
 
 

@@ -11,7 +11,7 @@ from bacalhaunet.cli.main import main
 from bacalhaunet.errors import ModelFileError
 from bacalhaunet.models.saved import load_model
 from bacalhaunet.models.shipped_networks import shipped_networks
-from bacalhaunet.report.recipe import recipe_of, write_recipe
+from bacalhaunet.report.card import recipe_of, write_recipe
 
 
 def test_the_recipe_of_a_card_makes_the_same_weights_again(shipped, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib as mpl
 import pytest
 
-from bacalhaunet.report.figures.style import panels
+from bacalhaunet.report.style import panels
 from bacalhaunet_paper.figures import CostPoint, accuracy_cost, bit_widths, pruning_grid, sample_spread
 
 POINTS = [CostPoint("one", 0.03, 0.18, (0.17, 0.19)), CostPoint("two", 7.25, 0.602), CostPoint("three", 30.42, 0.613)]

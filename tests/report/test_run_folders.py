@@ -20,7 +20,7 @@ from bacalhaunet.models.network import build_network
 from bacalhaunet.models.saved import save_model
 from bacalhaunet.radio.modulations import NAMES
 from bacalhaunet.report.page import render_page
-from bacalhaunet.report.run_folders import read_run, write_evaluation
+from bacalhaunet.report.run import read_run, write_evaluation
 from tests.report.conftest import synthetic_evaluation
 
 SPEC = separable_network((5, 3), (2, 2), (4, 6)).quantized(6, 6, input_bits=8, sum_bits=6)

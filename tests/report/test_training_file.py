@@ -4,7 +4,7 @@ import pytest
 from bacalhaunet.cli.main import main
 from bacalhaunet.data.generated import TEST_SEED
 from bacalhaunet.errors import ConfigError, DatasetError
-from bacalhaunet.report.recipe import command, described, in_words, write_recipe
+from bacalhaunet.report.card import command, described, in_words, write_recipe
 
 
 @pytest.fixture(scope="module")

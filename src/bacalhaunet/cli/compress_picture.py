@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bacalhaunet.compression.path import PathStep
 from bacalhaunet.data.evaluation import wilson_interval
-from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane_figure
-from bacalhaunet.report.figures.style import save_figure
+from bacalhaunet.report.score_plane import PlanePoint, score_plane_figure
+from bacalhaunet.report.style import save_figure
 
 PICTURE_FILE = "path.svg"
 

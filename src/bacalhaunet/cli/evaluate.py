@@ -60,7 +60,7 @@ def build(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Evaluate, print, draw."""
     if arguments.picture is not None:
-        from bacalhaunet.report.figures.style import check_picture
+        from bacalhaunet.report.style import check_picture
 
         check_picture(arguments.picture)
     with warnings.catch_warnings(record=True) as notes:
@@ -82,13 +82,13 @@ def run(arguments: Namespace) -> None:
 def _write(result: Evaluation, arguments: Namespace) -> None:
     """Draw the picture and write the folder that were asked for."""
     if arguments.picture is not None:
-        from bacalhaunet.report.figures.accuracy import evaluation_figure
-        from bacalhaunet.report.figures.style import save_figure
+        from bacalhaunet.report.figures_of_runs import evaluation_figure
+        from bacalhaunet.report.style import save_figure
 
         figure = evaluation_figure(result, f"{arguments.target}, {arguments.split} part")
         save_figure(figure, arguments.picture, "evaluation")
     if arguments.output is not None:
-        from bacalhaunet.report.run_folders import write_evaluation
+        from bacalhaunet.report.run import write_evaluation
 
         words = ["bacalhaunet", "evaluate", arguments.target, "--data", arguments.data, "--split", arguments.split]
         write_evaluation(result, arguments.target, arguments.data, shlex.join(words), arguments.output)

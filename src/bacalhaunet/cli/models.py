@@ -15,8 +15,7 @@ from rich.table import Table
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.models.resolve import unknown_network
 from bacalhaunet.models.shipped_networks import by_accuracy, shipped_networks
-from bacalhaunet.report.merged import group_counts
-from bacalhaunet.report.recipe import in_words, write_recipe
+from bacalhaunet.report.card import group_counts, in_words, write_recipe
 
 if TYPE_CHECKING:
     from bacalhaunet.models.catalog import CatalogEntry

@@ -56,8 +56,8 @@ def run(arguments: Namespace) -> None:
 
 
 def _draw(best: list[Result], others: list[Result], picture: Path) -> None:
-    from bacalhaunet.report.figures.score_plane import PlanePoint, search_front_figure
-    from bacalhaunet.report.figures.style import save_figure
+    from bacalhaunet.report.score_plane import PlanePoint, search_front_figure
+    from bacalhaunet.report.style import save_figure
 
     labelled = {best[0].number, best[-1].number} if best else set()
     points = [PlanePoint(f"trial {r.number}" * (r.number in labelled), r.score, r.accuracy) for r in best]

@@ -23,7 +23,7 @@ from bacalhaunet.models.spec import NetworkSpec
 from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
-from bacalhaunet.training.history import Stage, earlier_stages, history_of, stage
+from bacalhaunet.training.history import HISTORY, Stage, earlier_stages, stage
 from bacalhaunet.training.run import save_trained, start_network
 from bacalhaunet.training.run_data import TrainingData, training_data
 
@@ -227,7 +227,8 @@ def prune(
             score = None if scores is None else scores[number - 1]
             kept = once(part / DONE_FILE, partial(pruning.run, network, step, score, stages, part, title))
             # The next step starts from the saved weights, so that a resumed run starts from the very same.
-            network, stages = load_model(part / MODEL_FILE).network, history_of(part / MODEL_FILE)
+            saved = load_model(part / MODEL_FILE)
+            network, stages = saved.network, saved.metrics[HISTORY]
             yield PrunedRun(part / MODEL_FILE, kept.pop("density"), FitResult.from_dict(kept))
 
 

@@ -12,9 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bacalhaunet import __version__
 from bacalhaunet.outputs import write_text
 from bacalhaunet.report import published, wording
-from bacalhaunet.report.run import Run, RunStep
-from bacalhaunet.report.run_figures import RunFigures, draw_figures
-from bacalhaunet.report.run_folders import read_run
+from bacalhaunet.report.figures_of_runs import RunFigures, draw_figures
+from bacalhaunet.report.run import Run, RunStep, read_run
 
 _ANSWER = {"label", "confidence", "agreement", "probabilities"}
 """Fields of the summary that the answer shows; the others are facts."""

@@ -1,7 +1,7 @@
 import numpy as np
 
 from bacalhaunet.data.evaluation import Evaluation
-from bacalhaunet.report.merged import confused, group_counts, high_snr_part
+from bacalhaunet.report.card import confused, group_counts, high_snr_part
 
 
 def evaluation(*tables, snrs=(8, 10, 30)):

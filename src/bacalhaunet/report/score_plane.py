@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
+from bacalhaunet.report.style import GRID, INK, MUTED, SERIES, new_figure, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,6 +101,9 @@ def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True, b
     scores = [point.score for point in path]
     axes.set_xlim(0.22 * min([cheapest, *scores]), 2.6 * max([dearest, *scores]))
     named = _published(axes) if beside_published else []
+    marked = [line for line in axes.lines if line.get_marker() != "None"]
+    drawn = [[place] for line in marked for place in np.asarray(line.get_xydata()).tolist()]
+    drawn += [np.asarray(line.get_xydata()).tolist() for line in marked if line.get_linestyle() != "None"]
     intervals = [[(p.score, 100 * bound) for bound in p.interval] for p in path if p.interval]
     for interval in intervals:
         axes.plot(*zip(*interval, strict=True), color=SERIES[0], linewidth=1.2)
@@ -113,7 +116,6 @@ def draw_plane(axes: Axes, path: Sequence[PlanePoint], *, joined: bool = True, b
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xticks([], minor=True)
     axes.set(xlabel="inference cost score, logarithmic; 1 is the 8-bit VGG10", ylabel="accuracy, %")
-    drawn = [[place] for line in axes.lines for place in np.asarray(line.get_xydata()).tolist()]
     least = 100 * published.baseline().accuracy_at_least
     lines = [places, *intervals, *drawn, [(score, least) for score in axes.get_xlim()] if beside_published else []]
     ours = [(p.label, *place) for p, place in zip(path, places, strict=True) if p.label]
@@ -202,18 +204,23 @@ Places = NDArray[np.float64]
 
 _SIDES = (
     *((1, 0.6), (-1, 0.6), (1, -0.6), (-1, -0.6), (0, 1), (0, -1), (1, 0), (-1, 0)),
-    *((0.8, 2.1), (-0.8, 2.1), (0.8, -2.1), (-0.8, -2.1)),
+    *((1, 2.1), (-1, 2.1), (1, -2.1), (-1, -2.1)),
 )
 """Where a label may stand, the best first: right (1) or left (-1), above (1) or below (-1) of the point; the last four
-leave room for another label between."""
+leave room for another label between, and a line leads from them to the point."""
+
+_NEAR = 8
+"""How many of them are beside the point."""
 
 _GAP = 5.0
 """Points between a point and its label."""
 
-_APART = 3.0
+_LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0.0, "shrinkB": 4.0}
+
+_APART = 2.0
 """Points between two places of a line that a label should not cover."""
 
-_MARKER = 8
+_MARKER = 16
 """Places of a line that are as bad to cover as a marker."""
 
 _STRANGER = 6.0
@@ -240,6 +247,8 @@ def place_labels(
         color: Of the texts.
         optional: Whether a label is left out that would cover a line, a marker or another label wherever it stood.
     """
+    from matplotlib.text import Text
+
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # the layout decides how large the axes are
@@ -249,15 +258,18 @@ def place_labels(
     covered = np.concatenate(drawn) if drawn else np.zeros((0, 2))
     markers = np.concatenate([np.zeros((0, 2)), *[line[:1] for line in drawn if (line == line[0]).all()]])
     frame = scale * np.array([axes.bbox.min, axes.bbox.max])
-    taken: list[Places] = [scale * text.get_window_extent().get_points() for text in axes.texts if text.get_text()]
+    # An annotation's own extent would have its line in it too.
+    taken: list[Places] = [scale * Text.get_window_extent(t).get_points() for t in axes.texts if t.get_text()]
     for text, x, y in labels:
         place = scale * axes.transData.transform((x, y))
         boxes = [_box(place, side, text, size) for side in _SIDES]
+        strangers = [_strangers(box, place, markers) for box in boxes]
         costs = [
-            _cost(box, covered, taken, frame) + _STRANGER * _strangers(box, place, markers) + 0.01 * rank
+            _cost(box, covered, taken, frame) + _STRANGER * strangers[rank] + 0.01 * rank
             for rank, box in enumerate(boxes)
         ]
-        chosen = boxes[int(np.argmin(costs))]
+        rank = int(np.argmin(costs))
+        chosen = boxes[rank]
         if optional and min(costs) >= 1:
             continue
         taken.append(chosen)
@@ -271,6 +283,7 @@ def place_labels(
             va="center",
             color=color,
             fontsize=size,
+            arrowprops=_LEADER if rank >= _NEAR or strangers[rank] else None,
         )
 
 

@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhaunet.report.figures.accuracy import (
-    SnrCurve,
-    accuracy_over_snr,
-    confusion_matrix,
-    learning_curve,
-    row_shares,
-)
-from bacalhaunet.report.figures.score_plane import PlanePoint, score_plane, score_plane_figure
-from bacalhaunet.report.figures.style import ROLES, SERIES, spread, to_svg_file
+from bacalhaunet.report.figures_of_runs import SnrCurve, accuracy_over_snr, confusion_matrix, learning_curve, row_shares
 from bacalhaunet.report.run_record import CurveRecord
+from bacalhaunet.report.score_plane import PlanePoint, score_plane, score_plane_figure
+from bacalhaunet.report.style import ROLES, SERIES, spread, to_svg_file
 
 PATH = [PlanePoint("first", 0.0735, 0.5762, (0.57, 0.58)), PlanePoint("last", 0.0162, 0.5624)]
 

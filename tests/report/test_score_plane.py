@@ -5,15 +5,17 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.text import Text
+
 from bacalhaunet.report import published
-from bacalhaunet.report.figures.score_plane import PlanePoint, place_labels, score_plane_figure
-from bacalhaunet.report.figures.style import new_figure
+from bacalhaunet.report.score_plane import PlanePoint, place_labels, score_plane_figure
+from bacalhaunet.report.style import new_figure
 
 
 def boxes(axes):
-    """Corners of the labels as they are drawn, in pixels."""
+    """Corners of the labels as they are drawn, in pixels, without the lines that lead to them."""
     renderer = axes.figure.canvas.get_renderer() if hasattr(axes.figure.canvas, "get_renderer") else None
-    return [np.array(text.get_window_extent(renderer)) for text in axes.texts]
+    return [np.array(Text.get_window_extent(text, renderer)) for text in axes.texts]
 
 
 def test_labels_of_figure_4a_cover_neither_each_other_nor_points():
