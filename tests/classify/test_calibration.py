@@ -17,6 +17,7 @@ from bacalhaunet.classify.calibration import (
     read_calibration,
     write_calibration,
 )
+from bacalhaunet.classify.calibration_data import recorded_signals
 from bacalhaunet.classify.calibration_fit import (
     Signals,
     expected_calibration_error,
@@ -25,6 +26,7 @@ from bacalhaunet.classify.calibration_fit import (
     log_softmax,
     negative_log_likelihood,
 )
+from bacalhaunet.data.dataset import Frames
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.onnx_metadata import with_entry
 from bacalhaunet.radio.class_set import ClassSet
@@ -210,3 +212,15 @@ def test_a_damaged_entry_is_an_error_that_names_the_file(tmp_path):
 def test_another_kind_of_file_is_refused(tmp_path):
     with pytest.raises(ModelFileError, match=r"both \.onnx"):
         write_calibration(tmp_path / "a.onnx", FITTED, tmp_path / "a.safetensors")
+
+
+def test_recorded_frames_of_one_signal_are_kept_together():
+    rows = np.concatenate([np.arange(0, 40), np.arange(50, 90), np.arange(100, 230)])
+    signals = rows // 50
+    frames = Frames(None, rows, ClassSet(("a", "b")), 8, signals % 2, signals=signals)
+    logits = np.stack([rows, rows], axis=1).astype(np.float32)
+    found = recorded_signals(logits, signals % 2, frames)
+    assert found.logits.shape[1:] == (16, 2)  # eleven of them; of 32 frames there would be four
+    assert all((np.diff(one[:, 0]) == 1).all() for one in found.logits)
+    assert found.labels.tolist() == [int(one[0, 0]) // 50 % 2 for one in found.logits]
+    assert recorded_signals(logits[:9], signals[:9] % 2, frames.take(slice(9))) is None

@@ -140,6 +140,13 @@ def test_whole_recordings_are_kept_together_where_there_are_many(tmp_path):
     assert len(data.test) == 2 * 2 * 4
 
 
+def test_frames_tell_the_signal_they_were_cut_from(folders):
+    data = Recordings(folders, frame_length=LENGTH)
+    for part in (data.train, data.test, data.part("all")):
+        assert np.array_equal(part.signals, part.rows // 30)
+    assert np.array_equal(data.test.take(slice(3)).signals, data.test.signals[:3])
+
+
 def test_annotations_that_overlap_are_refused(tmp_path):
     save_sigmf(tmp_path / "a", noise(100 * LENGTH), [(0, 50 * LENGTH, "x"), (49 * LENGTH, 50 * LENGTH, "y")])
     with pytest.raises(DatasetError, match="at the same time"):

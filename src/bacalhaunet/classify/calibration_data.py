@@ -1,4 +1,4 @@
-"""Logits to calibrate with: of labelled frames out of a RadioML file, and of long signals that the twin makes."""
+"""Logits to calibrate with: of labelled frames, and of signals of many frames, recorded or made by the twin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bacalhaunet.classify.calibration_fit import Signals
 from bacalhaunet.classify.engines import Engine
 from bacalhaunet.classify.evaluation import class_map
-from bacalhaunet.data.dataset import Batch
+from bacalhaunet.data.dataset import Batch, Frames
 from bacalhaunet.data.recordings.frames import FrameCutter, Framing
 from bacalhaunet.data.recordings.recording import recording_of
 from bacalhaunet.errors import ConfigError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SIGNAL_FRAMES = 32
 """Frames of a signal."""
+
+FEWEST_SIGNALS = 10
+"""Signals that a correlation is fitted to at least."""
 
 _CELL = 4
 """Signals made at a time."""
@@ -55,6 +58,29 @@ def frame_logits(
     if not sum(map(len, wanted)):
         raise ConfigError("there is no frame to calibrate with", allowed="frames of the network's classes")
     return np.concatenate(logits), np.concatenate(wanted)
+
+
+def recorded_signals(logits: NDArray[np.float32], labels: NDArray[np.int64], frames: Frames) -> Signals | None:
+    """Return logits of frames as those of signals: as many frames each, up to 32, as leave ten signals or more.
+
+    Args:
+        logits: Of all the frames, (n, classes).
+        labels: The logit of each frame's true class, (n,).
+        frames: The frames. Those that were cut one after the other from one recording are of one signal.
+
+    Returns:
+        The signals; None if there are fewer than ten of two frames.
+    """
+    if frames.signals is None or len(frames) != len(labels):
+        return None
+    breaks = np.flatnonzero((np.diff(frames.signals) != 0) | (np.diff(frames.rows) != 1)) + 1
+    runs = np.split(np.arange(len(frames)), breaks)
+    for count in (32, 16, 8, 4, 2):
+        chosen = [run[start : start + count] for run in runs for start in range(0, len(run) - count + 1, count)]
+        if len(chosen) >= FEWEST_SIGNALS:
+            numbers = np.array(chosen)
+            return Signals(logits[numbers], labels[numbers[:, 0]])
+    return None
 
 
 def signal_logits(

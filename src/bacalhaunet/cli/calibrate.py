@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bacalhaunet.classify.calibration import Calibration, read_calibration, write_calibration
-from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, signal_logits
+from bacalhaunet.classify.calibration_data import SIGNAL_FRAMES, frame_logits, recorded_signals, signal_logits
 from bacalhaunet.classify.calibration_fit import CalibrationReport, calibrate, measure
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.cli.progress import progress_line
@@ -23,13 +23,16 @@ from bacalhaunet.models.resolve import resolve_network
 from bacalhaunet.radio.modulations import RADIOML
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bacalhaunet.classify.calibration_fit import Signals
     from bacalhaunet.classify.engines import Engine
 
 _EPILOG = (
     "example: 'bacalhaunet calibrate network.onnx --data twin.hdf5' fits a temperature to the validation part and a "
-    "correlation of frames to signals of the twin, and keeps both in the file, where 'classify' and 'export' look. "
-    "Labels never change. '--check --split test' measures what is in the file and writes nothing."
+    "correlation of frames to signals (recorded ones, or the twin's), and keeps both in the file, where 'classify' and "
+    "'export' look. Labels never change. '--check --split test' measures what is in the file and writes nothing."
 )
 
 
@@ -72,7 +75,7 @@ def run(arguments: Namespace) -> None:
     frames = data.select(snr_min_db=arguments.snr_min, snr_max_db=arguments.snr_max).spread(arguments.frames)
     with progress_line("frames", "frames", len(frames)) as advance:
         logits, labels = frame_logits(engine, frames.batches(), frames.classes.names, advance)
-    signals = _signals(engine, frames, arguments)
+    signals = _signals(engine, frames, logits, labels, arguments)
     if arguments.check:
         report = measure(read_calibration(arguments.target), logits, labels, signals)
     else:
@@ -86,12 +89,20 @@ def run(arguments: Namespace) -> None:
         _print(report, arguments)
 
 
-def _signals(engine: Engine, frames: Frames, arguments: Namespace) -> Signals | None:
-    """Return the twin's signals, at every other SNR of the frames, to fit how the frames of one signal err together."""
+def _signals(
+    engine: Engine, frames: Frames, logits: NDArray[np.float32], labels: NDArray[np.int64], arguments: Namespace
+) -> Signals | None:
+    """Return signals to fit how the frames of one signal err together: recorded ones, or the twin's.
+
+    The twin's are made at every other SNR of the frames.
+    """
     if not arguments.signals:
         return None
+    recorded = recorded_signals(logits, labels, frames)
+    if recorded is not None:
+        return recorded
     if frames.classes != RADIOML or frames.snr_db is None:
-        print("note: only signals of RadioML's classes can be made; the correlation stays as it is", file=sys.stderr)
+        print("note: there are no signals of several frames; the correlation stays as it is", file=sys.stderr)
         return None
     snrs_db = sorted({float(snr) for snr in frames.snr_db})[::2]
     total = len(engine.labels) * len(snrs_db) * arguments.signals * SIGNAL_FRAMES

@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,8 @@ class Frames:
         labels: int64 (n,), class numbers.
         snr_db: float32 (n,), SNR labels in dB; None where nothing is known of them.
         name: What they are frames of, for messages.
+        signals: int64 (n,), a number for each signal that frames were cut from one after the other; None where frames
+            do not belong together.
     """
 
     store: FrameStore
@@ -100,6 +102,7 @@ class Frames:
     labels: NDArray[np.int64]
     snr_db: NDArray[np.float32] | None = None
     name: str = "frames"
+    signals: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -122,7 +125,8 @@ class Frames:
     def take(self, numbers: Indices | NDArray[np.bool_] | slice) -> Frames:
         """Return some of the frames: by number, or where a bool array (n,) is True."""
         snr_db = None if self.snr_db is None else self.snr_db[numbers]
-        return replace(self, rows=self.rows[numbers], labels=self.labels[numbers], snr_db=snr_db)
+        signals = None if self.signals is None else self.signals[numbers]
+        return replace(self, rows=self.rows[numbers], labels=self.labels[numbers], snr_db=snr_db, signals=signals)
 
     def select(
         self,
@@ -195,13 +199,13 @@ class Dataset:
             return chosen.take(np.argsort(chosen.rows, kind="stable"))
         parts = (self.train, self.validation, self.test)
         order = np.argsort(np.concatenate([part.rows for part in parts]), kind="stable")
-        known = [part.snr_db for part in parts if part.snr_db is not None]
-        return replace(
-            self.train,
-            rows=np.concatenate([part.rows for part in parts])[order],
-            labels=np.concatenate([part.labels for part in parts])[order],
-            snr_db=np.concatenate(known)[order] if len(known) == len(parts) else None,
-        )
+
+        def joined(name: str) -> Any:
+            columns = [getattr(part, name) for part in parts]
+            return None if any(column is None for column in columns) else np.concatenate(columns)[order]
+
+        columns = {name: joined(name) for name in ("rows", "labels", "snr_db", "signals")}
+        return replace(self.train, **columns)
 
 
 def file_identity(path: Path) -> str:

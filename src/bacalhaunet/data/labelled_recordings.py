@@ -88,7 +88,7 @@ class Recordings(Dataset):
                     action="record more, or choose a shorter frame: --data.frame_length",
                 )
         store = cut.held() if cut.bytes <= HELD_BYTES else cut
-        whole = Frames(store, np.arange(len(labels)), classes, frame_length, labels, None, path.name)
+        whole = Frames(store, np.arange(len(labels)), classes, frame_length, labels, None, path.name, owners)
         train, validation, test = (whole.take(np.sort(np.concatenate(part))) for part in zip(*rows, strict=True))
         super().__init__(path.name, classes, frame_length, train, validation, test)
 

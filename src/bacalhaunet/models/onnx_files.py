@@ -1,9 +1,7 @@
-"""ONNX files as they come, with the dialects of quantizer nodes brought to one.
+"""ONNX files as they come: quantizer nodes brought to one dialect, and the values that do not depend on the input.
 
 Quantizer nodes were written without a domain in early 2021, in Brevitas' and FINN's domains after that, and in qonnx's
 now. They compute the same: ``y = s (clip(round(x / s + z), low, high) - z)``.
-
-Values of an ONNX graph that do not depend on its input, worked out when asked for.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ def _storage(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
     """Open the database, and make its tables where it is new."""
     for left in reversed(range(_OPENINGS)):
         try:
-            return _opened(place, heartbeat_seconds)
+            return _connect(place, heartbeat_seconds)
         except sqlalchemy.exc.SQLAlchemyError as error:
             # Another process was making the tables of a new database at the same moment; now they are there.
             if "already exists" not in str(error) or not left:
@@ -182,7 +182,7 @@ def _storage(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
     raise AssertionError("the last opening returns or raises")
 
 
-def _opened(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
+def _connect(place: StudyPlace, heartbeat_seconds: int | None) -> Any:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sqlite = place.url.startswith("sqlite")
     with warnings.catch_warnings():

@@ -42,7 +42,7 @@ class KeptAnswers:
         self.teacher, self.store = teacher.network.eval(), batches.frames.store
         self.indices = np.sort(batches.frames.rows)
         self.path = (folder or cache_folder() / "answers") / f"{_key(teacher, batches)}.npy"
-        self._kept = _opened(self.path, (len(self.indices), teacher.spec.classes))
+        self._kept = _open(self.path, (len(self.indices), teacher.spec.classes))
 
     def of(self, rows: Tensor) -> Tensor:
         """Return the logits (batch, classes), float32, of frames of the batches by their numbers in the data set."""
@@ -77,7 +77,7 @@ def _key(teacher: SavedModel, batches: FrameBatches) -> str:
     return found.hexdigest()[:16]
 
 
-def _opened(path: Path, shape: tuple[int, int]) -> NDArray[np.float16]:
+def _open(path: Path, shape: tuple[int, int]) -> NDArray[np.float16]:
     """Open the array at ``path``, or make it; a row of zeros is not known yet."""
     if not path.is_file():
         with whole_file(path) as unfinished:

@@ -30,7 +30,9 @@ from bacalhaunet.training.task import ClassificationTask, Loss
 
 
 @contextmanager
-def recorded(network: nn.Module, loss: Loss, batches: ResumableBatches, classes: int, device: str) -> Iterator[None]:
+def as_cuda_graphs(
+    network: nn.Module, loss: Loss, batches: ResumableBatches, classes: int, device: str
+) -> Iterator[None]:
     """Within, a network in training mode computes the batches of a run as graphs, and its teacher does.
 
     Args:
@@ -133,7 +135,7 @@ def fit(
     trainer = _trainer(config, folder, callbacks, share)
     device, batches = training_device(config), _own_batches(batches, config, share)
     alone_on_gpu = share.processes == 1 and device != "cpu"
-    fast = recorded(network, loss, batches, classes, device) if alone_on_gpu else nullcontext()
+    fast = as_cuda_graphs(network, loss, batches, classes, device) if alone_on_gpu else nullcontext()
     with shared_statistics(network, share), fast:
         _run(trainer, task, batches, _Listed(validation, share), folder / LAST_CHECKPOINT)
     _load_best(network, folder)

@@ -40,21 +40,21 @@ def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
     found: list[Tensor] = list(matrices)
     together: dict[tuple[int, int], list[int]] = {}
     for number, matrix in enumerate(matrices):
-        together.setdefault(_filled(*sorted(matrix.shape)), []).append(number)
+        together.setdefault(_padded_shape(*sorted(matrix.shape)), []).append(number)
     for shape, numbers in together.items():
-        for number, factor in zip(numbers, _iterated([matrices[n] for n in numbers], shape), strict=True):
+        for number, factor in zip(numbers, _iterate([matrices[n] for n in numbers], shape), strict=True):
             rows, columns = matrices[number].shape
             found[number] = factor[:rows, :columns] if rows <= columns else factor[:columns, :rows].t()
     return found
 
 
-def _filled(short: int, long: int) -> tuple[int, int]:
+def _padded_shape(short: int, long: int) -> tuple[int, int]:
     """Return the next square of a power of two for small matrices, whose number is what costs; large ones stay."""
     side = 1 << (long - 1).bit_length()
     return (side, side) if side <= SQUARES else (short, long)
 
 
-def _iterated(matrices: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
+def _iterate(matrices: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
     """Return the factors of matrices, turned where they have more rows than columns, filled up to one shape."""
     turned = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t() for matrix in matrices]
     filled = [functional.pad(m, (0, shape[1] - m.shape[1], 0, shape[0] - m.shape[0])) for m in turned]

@@ -129,11 +129,11 @@ def train(
         ConfigError: If the folder was begun with other settings, or another process works in it.
     """
     with claim_folder(folder, plain(config)):
-        kept = once(folder / DONE_FILE, lambda: asdict(_trained(config, folder, data or training_data(config), title)))
+        kept = once(folder / DONE_FILE, lambda: asdict(_train(config, folder, data or training_data(config), title)))
     return TrainedRun(folder / MODEL_FILE, FitResult.from_dict(kept))
 
 
-def _trained(config: TrainConfig, folder: Path, data: TrainingData, title: str) -> FitResult:
+def _train(config: TrainConfig, folder: Path, data: TrainingData, title: str) -> FitResult:
     earlier = earlier_stages(config.network)
     spec, network = start_network(config, data)
     result = fit(network, data.batches(), data.validation, config, folder, classes=len(data.classes), title=title)

@@ -1,11 +1,7 @@
-"""The layers between convolutions, and pointwise convolution, as differentiable functions of signals on a GPU.
+"""Layers as differentiable functions of signals on a GPU, and whole networks as CUDA graphs, started as one piece.
 
-What they compute is what torch and ``models.fake_quant`` compute, rounding errors aside; ``models.gpu.layout`` says how
-signals lie.
-
-Networks as CUDA graphs: recorded once, then started as one piece.
-
-The networks here are so small that a GPU computes their layers faster than Python can ask for them.
+What they compute is what torch and ``models.fake_quant`` compute, rounding errors aside; ``models.gpu.passes`` says how
+signals lie. The networks here are so small that a GPU computes their layers faster than Python can ask for them.
 """
 
 from __future__ import annotations

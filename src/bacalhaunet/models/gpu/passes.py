@@ -1,14 +1,13 @@
 """Passes over memory: what stands between two products, fused by ``torch.compile`` on a GPU.
 
-A signal is (channels, batch, length); numbers of a channel are (channels,), steps are scalars. The functions say the
-forward and the backward pass as formulas of whole tensors, so that they run anywhere; compiled, each is two or three
-kernels instead of ten or twenty. Sums are taken over the length first: those of all channels and frames keep a GPU
-busy, and what is written beside them is written in the same pass.
+A signal lies channel by channel, so that every layer is a product of matrices or a pass over rows: it keeps its shape
+(batch, channels, 1, length), and its storage is (channels, batch, length). A pointwise layer is then one product with a
+matrix of (channels, batch x length), and the statistics of a channel are those of one row.
 
-How signals lie on a GPU: channel by channel, so that every layer is a product of matrices or a pass over rows.
-
-A signal keeps its shape (batch, channels, 1, length), and its storage is (channels, batch, length). A pointwise layer
-is then one product with a matrix of (channels, batch x length), and the statistics of a channel are those of one row.
+In the functions a signal is (channels, batch, length), numbers of a channel are (channels,), scales are scalars. They
+say the forward and the backward pass as formulas of whole tensors, so that they run anywhere; compiled, each is two or
+three kernels instead of ten or twenty. Sums are taken over the length first: those of all channels and frames keep a
+GPU busy, and what is written beside them is written in the same pass.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Each takes and gives float32 tensors (batch, channels, 1, length) in channels-last memory, whose storage is
 (batch, length, channels). What they compute is what torch and ``models.fake_quant`` compute, rounding errors aside.
-
-The maximum over time as a differentiable torch function; ``models.native.functions`` says how signals lie.
 """
 
 from __future__ import annotations
