@@ -55,12 +55,13 @@ def test_a_name_that_needs_an_extra_says_which_in_one_line(call):
 
 
 def test_the_core_names_run_without_torch():
-    code = without("torch", "onnx", "qonnx", "lightning", "h5py", "scipy", "matplotlib", "brevitas") + (
+    code = without("torch", "onnx", "qonnx", "lightning", "h5py", "matplotlib", "brevitas") + (
         "import numpy as np\n"
         "classifier = bn.open('lite')\n"
         "frames = np.random.default_rng(1).normal(0, 0.7, (3, 2, 1024)).astype(np.float32)\n"
         "print(classifier.predict(frames).shape, classifier.predict_proba(frames).shape, len(classifier.classes_))\n"
         "print(bn.classify(frames[0, 0] + 1j * frames[0, 1]).label in classifier.classes_)\n"
+        "print(bn.scan(np.zeros(20_000, complex), sample_rate=1e6).summary['answer'])\n"
     )
     done = run(code)
-    assert done.stdout.split("\n")[:2] == ["(3,) (3, 24) 24", "True"], done.stderr
+    assert done.stdout.split("\n")[:3] == ["(3,) (3, 24) 24", "True", "no signal"], done.stderr

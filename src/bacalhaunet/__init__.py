@@ -53,7 +53,7 @@ __all__ = [
 
 _API = "bacalhaunet.api"
 _DOORS = {
-    "scan": Door("bacalhaunet.classify.scanning", "scan", "recordings"),
+    "scan": Door("bacalhaunet.classify.scanning", "scan"),
     "classify": Door("bacalhaunet.classify", None),
     "open": Door("bacalhaunet.classify.classifier", "open_classifier"),
     "datasets": Door("bacalhaunet.data.datasets", None),

@@ -77,7 +77,7 @@ def test_pictures_that_cannot_be_are_refused_before_anything_is_computed(tmp_pat
     with pytest.raises(ConfigError, match="too short"):
         check_picture(tmp_path / "p.png", recording_of(np.ones(100, np.complex64)))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"'\.\[recordings\]'"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[pictures\]'"):
         check_picture(tmp_path / "p.png", recording)
 
 

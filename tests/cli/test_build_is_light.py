@@ -8,7 +8,10 @@ import pytest
 
 from bacalhaunet.cli.commands import all_commands
 
-HEAVY = {"torch", "lightning", "optuna", "scipy", "matplotlib", "onnx", "brevitas", "qonnx", "h5py", "torchmetrics"}
+HEAVY = {"torch", "lightning", "optuna", "matplotlib", "onnx", "brevitas", "qonnx", "h5py", "torchmetrics"} | {
+    f"scipy.{name}"
+    for name in ("signal", "stats", "ndimage", "fft", "optimize")  # scipy alone is light
+}
 
 # Each command is built in a process of its own, forked so that Python and the parser are there already.
 BUILD_EACH = """

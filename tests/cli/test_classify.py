@@ -170,7 +170,7 @@ def test_the_command_never_imports_what_the_core_install_lacks(recording):
         "import bacalhaunet.cli.main\n"
         "from bacalhaunet.data.recordings.recording import open_recording\n"
         f"open_recording({str(recording)!r}).read(0, 10)\n"
-        "heavy = {'torch', 'h5py', 'onnx', 'scipy', 'lightning', 'brevitas', 'qonnx'} & set(sys.modules)\n"
+        "heavy = {'torch', 'h5py', 'onnx', 'scipy.signal', 'lightning', 'brevitas', 'qonnx'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

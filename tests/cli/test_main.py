@@ -107,7 +107,7 @@ def test_an_unknown_option_is_a_usage_error(command, capsys):
 def test_the_core_never_imports_torch(arguments):
     script = (
         "import sys; from bacalhaunet.cli.main import main; code = main(sys.argv[1:]); "
-        "heavy = {'torch', 'onnx', 'qonnx', 'scipy', 'h5py', 'matplotlib'} & set(sys.modules); "
+        "heavy = {'torch', 'onnx', 'qonnx', 'scipy.signal', 'h5py', 'matplotlib'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy or code else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -178,14 +177,6 @@ def test_ready_frames_are_no_capture(tmp_path, capsys):
     assert "ready frames" in capsys.readouterr().err
     assert classified(tmp_path / "frames.npy", "--symbol-rate", "0.1") == 2
     assert "ready frames" in capsys.readouterr().err
-
-
-def test_without_scipy_the_error_names_the_extra_in_one_line(recording, monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    assert scanned(recording) == 2
-    assert "pip install -c constraints.txt '.[recordings]'" in capsys.readouterr().err
 
 
 @pytest.fixture

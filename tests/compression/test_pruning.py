@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from bacalhaunet.compression.pruning import KeepZeros, apply_masks, density, magnitude_masks, prunable_weights
+from bacalhaunet.compression.pruning import (
+    KeepZeros,
+    apply_masks,
+    density,
+    keep_last_weights,
+    magnitude_masks,
+    prunable_weights,
+)
 from bacalhaunet.errors import ConfigError
 from bacalhaunet.training.optimizers import MuonAndAdam
 
@@ -95,3 +102,11 @@ def test_a_muon_step_of_kept_weights_does_not_depend_on_pruned_ones(network):
     for name, mask in masks.items():
         assert torch.equal(kept[0][name], kept[1][name])
         assert not torch.equal(kept[0][name][mask], start[f"{name}.weight"][mask])
+
+
+def test_a_filter_keeps_its_largest_weight_and_a_filter_of_zeros_none():
+    weights = {"layer": torch.tensor([[[0.1, -0.3]], [[0.0, 0.0]], [[0.5, 0.2]]])}
+    masks = {"layer": torch.tensor([[[False, False]], [[False, False]], [[False, True]]])}
+    kept = keep_last_weights(weights, masks)["layer"]
+    assert kept.tolist() == [[[False, True]], [[False, False]], [[False, True]]]
+    assert not masks["layer"][0].any()

@@ -79,7 +79,7 @@ def check_picture(path: Path, recording: Recording) -> None:
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"pictures need the package matplotlib: {how_to_install('recordings')}") from error
+        raise MissingExtraError(f"pictures need the package matplotlib: {how_to_install('pictures')}") from error
 
 
 def write_picture(path: Path, recording: Recording, boxes: Sequence[Box], title: str) -> None:

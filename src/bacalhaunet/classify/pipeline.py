@@ -172,7 +172,6 @@ class Classification:
         RecordingError: If the recording does not fit the network.
         ConfigError: If a setting is out of range.
         ModelFileError: If the network's calibration is damaged.
-        MissingExtraError: If there are signals and scipy is not installed.
     """
 
     def __init__(

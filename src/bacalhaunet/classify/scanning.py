@@ -188,7 +188,6 @@ def scan(
         bandwidth: Width of every signal's band, in place of estimates.
 
     Raises:
-        MissingExtraError: If scipy is not installed.
         RecordingError: If the recording cannot be read.
         ConfigError: If a setting is out of range, or the source holds ready frames.
         ModelFileError: If the network cannot be used.

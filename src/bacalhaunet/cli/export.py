@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from bacalhaunet.classify.calibration import calibration_entry
-from bacalhaunet.deploy.export import Export, export_network
+from bacalhaunet.deploy.export import Export, export
 from bacalhaunet.deploy.networks import UNTRAINED_SEED, open_network
-from bacalhaunet.errors import ConfigError
 
 _EPILOG = (
     "examples: 'bacalhaunet export bacalhaunet --bits 6 -o b6.onnx' writes the catalog's network at 6 bits as QONNX, "
@@ -39,19 +37,13 @@ def build(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Export, verify and say what was done."""
-    if not arguments.output.lower().endswith(".onnx"):
-        raise ConfigError(f"the output is {arguments.output!r}", allowed="a name ending in .onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said below, in one line
-        opened = open_network(arguments.target, bits=arguments.bits)
-    written = export_network(
-        opened.network,
+    opened = open_network(arguments.target, bits=arguments.bits, quiet=True)  # a note below says what is untrained
+    written = export(
+        opened,
         arguments.output,
         arguments.format,
-        spec=opened.spec,
-        classes=opened.classes,
         dynamic_batch=arguments.dynamic_batch,
-        metadata=calibration_entry(arguments.target) if opened.trained else {"untrained_seed": str(UNTRAINED_SEED)},
+        metadata=calibration_entry(arguments.target) if opened.trained else None,
     )
     if not opened.trained:
         print(

@@ -74,7 +74,6 @@ def build(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Listen until the source ends, the time is up, or Ctrl-C."""
     from bacalhaunet.classify.classifier import open_classifier
-    from bacalhaunet.classify.front_end import scipy_module
     from bacalhaunet.classify.live.session import Session, ring_capacity
     from bacalhaunet.classify.live.status import Reports
     from bacalhaunet.cli.listen_output import open_output, open_page
@@ -83,7 +82,6 @@ def run(arguments: Namespace) -> None:
     _complete(arguments)
     address, rate = address_of(arguments)
     settings = _settings(arguments, rate)
-    scipy_module("signal")  # says at once if it is missing
     # One thread: the other cores have the search and the receiver.
     classifier = open_classifier(arguments.network, arguments.engine, threads=1)
     reports = Reports(rate, arguments.center, time.time() - time.monotonic())

@@ -24,7 +24,7 @@ from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.history import HISTORY, Stage, earlier_stages, stage
-from bacalhaunet.training.run import save_trained, start_network
+from bacalhaunet.training.run import save_trained, start_network, with_model_files
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 Masks = Mapping[str, Tensor]
@@ -76,6 +76,26 @@ def magnitude_masks(network: nn.Module, min_abs_weight: float) -> dict[str, Tens
     """Mask ``|w| >= epsilon`` and ``w != 0`` for each prunable weight of any network; see ``masks_above``."""
     weights = prunable_weights(network)
     return masks_above(weights, {name: weight.detach().abs() for name, weight in weights.items()}, min_abs_weight)
+
+
+def keep_last_weights(weights: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
+    """Keep the largest weight of each filter that the masks would take all weights of.
+
+    A normalization follows a filter, so with one weight left it gives the same whatever that weight is: the gradient is
+    0, and a saliency of first order says nothing of what the loss of the filter costs. BacalhauNet's first pointwise
+    layer has filters of two weights; without this rule a third pruning took one of its ten, and 3 points with it.
+
+    Args:
+        weights: w by layer, filters along the first axis.
+        masks: Masks of the same layers; they are not changed.
+    """
+    kept = {}
+    for name, mask in masks.items():
+        size, rows = weights[name].detach().abs().flatten(1), mask.flatten(1).clone()
+        lost = (size.amax(1) > 0) & ~rows.any(1)
+        rows[lost, size[lost].argmax(1)] = True
+        kept[name] = rows.reshape(mask.shape)
+    return kept
 
 
 def apply_masks(network: nn.Module, masks: Masks) -> None:
@@ -194,6 +214,7 @@ def prune(
     weight_rms: float | None = None,
     scores: Sequence[float] | None = None,
     data: TrainingData | None = None,
+    title: str | None = None,
 ) -> Iterator[PrunedRun]:
     """Prune the network ``config`` names by one step after another, and yield what each left.
 
@@ -210,12 +231,14 @@ def prune(
         scores: The score each step is to reach: epsilon is then kept on record and decides nothing, and the least
             important weights go, ``saliency`` per score. None prunes by epsilon.
         data: Frames, if they are open already; else those ``config`` names.
+        title: Start of the progress lines; None counts the steps.
 
     Raises:
         ConfigError: If there is no step, ``weight_rms`` does not suit ``importance``, ``scores`` do not fall step by
             step, the folder was begun with other settings, or a step removes a whole layer.
     """
     _check(steps, importance, weight_rms, scores)
+    config = with_model_files(config)
     own = {"steps": plain(steps), "importance": importance, "weight_rms": weight_rms, "scores": plain(scores)}
     with claim_folder(folder, {**plain(config), **own}):
         data = data or training_data(config)
@@ -223,9 +246,9 @@ def prune(
         pruning = _Pruning(config, spec, data, importance, weight_rms)
         stages = earlier_stages(config.network)
         for number, step in enumerate(steps, 1):
-            part, title = folder / f"step-{number}", f"pruning step {number} of {len(steps)}"
+            part, words = folder / f"step-{number}", title or f"pruning step {number} of {len(steps)}"
             score = None if scores is None else scores[number - 1]
-            kept = once(part / DONE_FILE, partial(pruning.run, network, step, score, stages, part, title))
+            kept = once(part / DONE_FILE, partial(pruning.run, network, step, score, stages, part, words))
             # The next step starts from the saved weights, so that a resumed run starts from the very same.
             saved = load_model(part / MODEL_FILE)
             network, stages = saved.network, saved.metrics[HISTORY]
@@ -268,7 +291,8 @@ class _Pruning:
         squares = squared_gradients(network, spec, self.data) if saliency else {}
         if score is None:
             found = lengths(network, spec, self.importance, squares, self.weight_rms)
-            return masks_above(weights, found, step.min_abs_weight)
+            masks = masks_above(weights, found, step.min_abs_weight)
+            return keep_last_weights(weights, masks) if saliency else masks
         found = importances(network, spec, self.importance, squares)
         chosen = masks_for_score(spec, found, score, score_aware=saliency)
         return {name: mask & (weights[name] != 0) for name, mask in chosen.items()}

@@ -78,16 +78,19 @@ def export(
         metadata: More entries for the file's metadata.
 
     Raises:
-        ConfigError: If the format is unknown.
+        ConfigError: If the format is unknown, or the path does not end in ``.onnx``.
         ModelFileError: If a file is missing, damaged, or an ONNX file already.
         ParityError: If the file does not compute what torch computes; nothing is written then.
         MissingExtraError: If packages of the extra ``train`` are missing.
 
     Example:
-        >>> written = export("lite", "lite.onnx")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = export("lite", Path(folder) / "lite.onnx")
         >>> written.parity.same_class == written.parity.frames
         True
     """
+    if Path(path).suffix.lower() != ".onnx":
+        raise ConfigError(f"the output is {os.fspath(path)!r}", allowed="a name ending in .onnx")
     opened = open_network(network, quiet=True)
     seed = {} if opened.trained else {"untrained_seed": str(UNTRAINED_SEED)}
     return export_network(

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from bacalhaunet.cost.of import quantize
 from bacalhaunet.deploy.integer.stored import stored_program
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bacalhaunet.deploy.integer.program import Program
-    from bacalhaunet.models.saved import SavedModel
     from bacalhaunet.models.spec import NetworkSpec
 
 UNTRAINED_SEED = 2018
@@ -55,7 +54,15 @@ class OpenNetwork:
         return self.classes.names
 
 
-AnyNetwork = Union[str, "os.PathLike[str]", NetworkSource, "nn.Module", "SavedModel"]
+class Holder(Protocol):
+    """What holds a network in torch, as a saved model or a run does."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network."""
+
+
+AnyNetwork = Union[str, "os.PathLike[str]", NetworkSource, "nn.Module", Holder]
 """What a network can be given as."""
 
 
@@ -80,6 +87,8 @@ def open_network(
         SpecError: If no network has that name.
         ConfigError: If ``bits`` is given for a trained network, whose bits are fixed.
     """
+    if isinstance(network, OpenNetwork):
+        return network
     if not isinstance(network, str | os.PathLike | NetworkSource):
         return _in_memory(network)
     source = network if isinstance(network, NetworkSource) else resolve_network(network)

@@ -15,9 +15,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end import scipy_module
 from bacalhaunet.data.recordings.recording import Recording
 
 _LARGEST_DENOMINATOR = 256
@@ -64,7 +64,7 @@ class Channel:
     @cached_property
     def _taps(self) -> NDArray[np.float32]:
         """The filter at U times the capture's rate; its half length is a multiple of D."""
-        signal = scipy_module("signal")
+        signal = scipy.signal
         up, down = self.ratio.numerator, self.ratio.denominator
         order, beta = signal.kaiserord(_ATTENUATION_DB, 2 * self.transition / up)
         half = -(-int(order) // (2 * down)) * down
@@ -87,7 +87,7 @@ class Channel:
         samples = self._shifted(first, last)
         # I and Q apart: scipy would make the real taps complex and multiply twice as often.
         parts = np.ascontiguousarray(samples.view(np.float32).reshape(-1, 2).T)
-        made = scipy_module("signal").upfirdn(self._taps, parts, up, down, axis=1)
+        made = scipy.signal.upfirdn(self._taps, parts, up, down, axis=1)
         offset = half // down + reach // down * up + start - block * up
         kept = made[:, offset : offset + stop - start]
         return np.ascontiguousarray(kept.T, dtype=np.float32).view(np.complex64)[:, 0]

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end import scipy_module
 from bacalhaunet.classify.front_end.signals import SAMPLES_PER_SYMBOL, Signal, channel_of
 from bacalhaunet.classify.front_end.symbol_rate import fine_carrier, symbols
 from bacalhaunet.data.recordings.recording import Recording
@@ -63,7 +63,7 @@ def signal_points(recording: Recording, signal: Signal) -> NDArray[np.complex64]
     if signal.symbol_rate is None:
         return scaled(samples[:: max(1, len(samples) // POINTS)])
     period = float(channel.ratio) / signal.symbol_rate
-    matched = scipy_module("signal").fftconvolve(samples, root_raised_cosine(period), "same")
+    matched = scipy.signal.fftconvolve(samples, root_raised_cosine(period), "same")
     inside = matched[margin:-margin] if len(matched) > 4 * margin else matched
     points = symbols(inside.astype(np.complex64), period)[:POINTS]
     fine = fine_carrier(points)

@@ -14,9 +14,9 @@ Centre and width come from the shape of the spectrum.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from bacalhaunet.classify.front_end import scipy_module
 from bacalhaunet.classify.front_end.channel import Channel
 from bacalhaunet.classify.front_end.symbol_rate import (
     parabola,
@@ -80,7 +80,7 @@ def balance(samples: NDArray[np.complex64], width: float, noise: float) -> float
         width: Width of the band that is looked at, in cycles a sample.
         noise: Power of the noise per bin: its power over a band of one cycle a sample.
     """
-    power = np.abs(scipy_module("fft").fft(samples)) ** 2 / len(samples)
+    power = np.abs(scipy.fft.fft(samples)) ** 2 / len(samples)
     frequency = np.fft.fftfreq(len(samples))
     center = 0.0
     for _ in range(3):  # the band follows the centre, so that it cuts nothing off on one side
@@ -137,6 +137,6 @@ def _welch(samples: NDArray[np.complex64], width: float) -> tuple[NDArray[np.flo
     size = min(1 << max(6, int(np.ceil(np.log2(_BINS_IN_BAND / width)))), len(samples))
     window = np.hanning(size + 2)[1:-1]
     segments = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(1, size // 2)]
-    spectra = scipy_module("fft").fft(segments * (window / np.sqrt(np.sum(window**2))).astype(np.float32), axis=1)
+    spectra = scipy.fft.fft(segments * (window / np.sqrt(np.sum(window**2))).astype(np.float32), axis=1)
     power = np.fft.fftshift(np.mean(np.abs(spectra) ** 2, axis=0)).astype(float) + 1e-30
     return np.fft.fftshift(np.fft.fftfreq(size)), power, len(segments)

@@ -33,10 +33,10 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from bacalhaunet.classify.engines import cores
-from bacalhaunet.classify.front_end import scipy_module
 from bacalhaunet.data.recordings.recording import Recording
 from bacalhaunet.prefetch import prefetch
 
@@ -87,7 +87,7 @@ def segment_powers(
         bins: Samples of a segment.
         hop_length: Samples from one segment's start to the next; None for ``bins``, segments side by side.
     """
-    fft, half = scipy_module("fft"), bins // 2
+    fft, half = scipy.fft, bins // 2
     taps = window(bins) / np.sqrt(np.sum(window(bins) ** 2))
     segments = np.lib.stride_tricks.sliding_window_view(samples, bins)[:: hop_length or bins]
     out = np.empty((len(segments), bins), np.float32)
@@ -179,7 +179,7 @@ def noise_floor(power: NDArray[np.float32], averages: float) -> float:
 
 def _excised(power: NDArray[np.float32], floor: float, averages: float) -> float:
     """Replace the floor by the mean of the cells that can be noise at that floor, corrected for the cut tails."""
-    gamma = scipy_module("stats").gamma
+    gamma = scipy.stats.gamma
     low, high = (float(x) for x in gamma.ppf([0.005, 0.995], averages, scale=1 / averages))
     within = 0.99
     kept_mean = float(np.diff(gamma.cdf([low, high], averages + 1, scale=1 / averages))[0]) / within
@@ -240,15 +240,15 @@ def regions(spectra: Spectrogram) -> list[Region]:
 
 def _occupied(spectra: Spectrogram, floor: float) -> NDArray[np.bool_]:
     rows = min(_BLUR, len(spectra.power))
-    blurred = scipy_module("ndimage").uniform_filter(spectra.power, (rows, _BLUR), mode=("nearest", "wrap"))
+    blurred = scipy.ndimage.uniform_filter(spectra.power, (rows, _BLUR), mode=("nearest", "wrap"))
     averages = spectra.averages * rows * smoothing_gain(_BLUR)
     probability = FALSE_ALARMS / blurred.size
-    rise = float(scipy_module("stats").gamma.isf(probability, averages, scale=1 / averages))
+    rise = float(scipy.stats.gamma.isf(probability, averages, scale=1 / averages))
     return np.asarray(blurred > floor * max(rise, _LEAST_RISE), np.bool_)
 
 
 def _boxes(occupied: NDArray[np.bool_]) -> list[_Box]:
-    ndimage = scipy_module("ndimage")
+    ndimage = scipy.ndimage
     labels, count = ndimage.label(occupied)
     sizes: Any = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     least = min(_LEAST_CELLS, 2 * len(occupied))

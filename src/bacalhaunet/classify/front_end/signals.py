@@ -131,7 +131,6 @@ def find_signals(
         progress: Gets the number of samples of each part that was looked through.
 
     Raises:
-        MissingExtraError: If scipy is not installed.
         RecordingError: If samples cannot be read.
     """
     settings = settings or FrontEndSettings()
@@ -155,7 +154,6 @@ def signal_at(recording: Recording, center: float, settings: FrontEndSettings) -
 
     Raises:
         ConfigError: If the centre is out of range, or neither bandwidth nor symbol rate is known.
-        MissingExtraError: If the symbol rate is to be estimated and scipy is not installed.
     """
     _check("the centre frequency", center, -0.5, 0.5)
     if settings.bandwidth is None and settings.symbol_rate is None:

@@ -35,9 +35,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-
-from bacalhaunet.classify.front_end import scipy_module
 
 LOWEST, HIGHEST = 0.35, 1.0
 """Symbol rates that are looked for, in widths of the occupied band."""
@@ -87,10 +86,10 @@ def without_carrier(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
 
 def flattened(samples: NDArray[np.complex64], width: float) -> NDArray[np.complex64]:
     """Return the signal divided by its smoothed amplitude spectrum within the band, zero outside."""
-    fft = scipy_module("fft")
+    fft = scipy.fft
     spectrum = fft.fft(samples)
     size = max(_SMOOTHED, len(samples) // 256)
-    power = scipy_module("ndimage").uniform_filter1d(np.abs(spectrum) ** 2, size, mode="wrap")
+    power = scipy.ndimage.uniform_filter1d(np.abs(spectrum) ** 2, size, mode="wrap")
     inside = np.abs(np.fft.fftfreq(len(samples))) <= width / 2
     spectrum *= inside / np.sqrt(np.maximum(power, power.max() * 1e-6))
     return np.asarray(fft.ifft(spectrum), np.complex64)
@@ -102,15 +101,15 @@ def strongest_line(values: NDArray[np.floating] | NDArray[np.complexfloating], l
     The spectrum is compared with its median over 129 neighbours, so that a slope is no line; the frequency is refined
     by a parabola through the logarithms about the peak.
     """
-    count = scipy_module("fft").next_fast_len(2 * len(values))
+    count = scipy.fft.next_fast_len(2 * len(values))
     centred = values if np.iscomplexobj(values) else values - values.mean()
     windowed = centred * np.hanning(len(values))
-    power = np.abs(scipy_module("fft").fft(windowed, count)) ** 2 + 1e-30
+    power = np.abs(scipy.fft.fft(windowed, count)) ** 2 + 1e-30
     margin = _NEIGHBOURS
     first, last = int(low * count), int(np.ceil(high * count)) + 1
     bins = np.arange(first - margin, last + margin)
     band = power[bins % count]
-    local = scipy_module("ndimage").median_filter(band, _NEIGHBOURS, mode="nearest")
+    local = scipy.ndimage.median_filter(band, _NEIGHBOURS, mode="nearest")
     local = np.maximum(local, _LEAST_SELF_NOISE * np.median(local))  # beyond the signal's own noise nothing is compared
     excess = np.log(2) * band / local
     inner = slice(margin, len(band) - margin)
@@ -173,7 +172,7 @@ def fine_carrier(values: NDArray[np.complex128]) -> Fine | None:
 
 def _line(values: NDArray[np.complex128], reach: float) -> float | None:
     count = 2 * len(values)
-    spectrum = np.abs(scipy_module("fft").fft(values * np.hanning(len(values)), count)) ** 2 + 1e-30
+    spectrum = np.abs(scipy.fft.fft(values * np.hanning(len(values)), count)) ** 2 + 1e-30
     span = int(np.ceil(reach * count))
     band = spectrum[np.arange(-span - 1, span + 2) % count]
     best = 1 + int(band[1:-1].argmax())

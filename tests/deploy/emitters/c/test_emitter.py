@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bacalhaunet.deploy.emitters import write_program
 from bacalhaunet.deploy.emitters.c.emitter import rename
-from bacalhaunet.deploy.emitters.c.tables import build_tables, ring_lengths
+from bacalhaunet.deploy.emitters.c.tables import build_tables
+from bacalhaunet.deploy.emitters.streaming import ring_lengths
 from bacalhaunet.deploy.integer.layers import Conv
 from bacalhaunet.deploy.integer.lowering import lower_file, lower_model
 from bacalhaunet.errors import ConfigError

@@ -1,7 +1,4 @@
-"""A program laid out for streaming: rings between layers, only channels that are read, only taps that are not zero.
-
-How long each ring must be is found by playing the schedule of the emitted code for one frame.
-"""
+"""A program as the tables of the C template: only channels that are read, only taps that are not zero."""
 
 from __future__ import annotations
 
@@ -12,96 +9,12 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.deploy.emitters.streaming import ring_lengths
 from bacalhaunet.deploy.integer.layers import Conv, MaxPool, source_channels
 from bacalhaunet.deploy.integer.program import IntArray, Layer, Program, needed_channels
 from bacalhaunet.deploy.integer.requantizer_search import low_bits
 from bacalhaunet.deploy.integer.requantizers import Thresholds, WideForm
 from bacalhaunet.errors import UnsupportedOperationError
-
-
-@dataclass
-class Schedule:
-    """Plays ``model_advance`` of the C template with counters only.
-
-    Attributes:
-        columns: Ring length of each tensor, the result.
-    """
-
-    program: Program
-    columns: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._written = dict.fromkeys(self.program.tensors, 0)
-        self._consumed = [0] * len(self.program.layers)
-        self._readers: dict[str, list[int]] = {name: [] for name in self.program.tensors}
-        for index, layer in enumerate(self.program.layers):
-            for name in layer.sources:
-                self._readers[name].append(index)
-        self.columns = dict.fromkeys(self.program.tensors, 1)
-        for _ in range(self.program.frame_length):
-            self._write(self.program.input)
-            self._walk()
-        while self._written[self.program.output] == 0:
-            for index in range(len(self.program.layers)):
-                while self._ready(index):
-                    self._step(index)
-
-    def _running(self, index: int) -> bool:
-        layer = self.program.layers[index]
-        return layer.running(self.program.tensors[layer.output].length)
-
-    def _first_needed(self, index: int) -> int:
-        """Return the first column a reader will still want."""
-        layer = self.program.layers[index]
-        if self._running(index):
-            return self._consumed[index]
-        done = self._written[layer.output]
-        if done >= self.program.tensors[layer.output].length:
-            return self.program.tensors[layer.sources[0]].length
-        return max(0, done * layer.stride - layer.pad)
-
-    def _write(self, name: str) -> None:
-        self._written[name] += 1
-        self._hold(name, self._written[name])
-
-    def _hold(self, name: str, end: int) -> None:
-        """Note that columns up to ``end`` and back to the oldest still wanted must fit."""
-        oldest = min((self._first_needed(reader) for reader in self._readers[name]), default=end)
-        self.columns[name] = max(self.columns[name], end - oldest)
-
-    def _ready(self, index: int) -> bool:
-        layer = self.program.layers[index]
-        done = self._written[layer.output]
-        if done >= self.program.tensors[layer.output].length:
-            return False
-        last = self._consumed[index] if self._running(index) else done * layer.stride + layer.span - layer.pad
-        return all(self._written[name] > min(last, self.program.tensors[name].length - 1) for name in layer.sources)
-
-    def _step(self, index: int) -> None:
-        layer = self.program.layers[index]
-        if self._running(index):
-            place = self._consumed[index] - self._written[layer.output] * layer.stride
-            if place == 0:  # the running column takes its place in the ring now
-                self._hold(layer.output, self._written[layer.output] + 1)
-            self._consumed[index] += 1
-            if place != layer.span:
-                return
-        self._write(layer.output)
-
-    def _walk(self) -> None:
-        index = 0
-        while index >= 0:
-            if self._ready(index):
-                self._step(index)
-                index = min(index + 1, len(self.program.layers) - 1)
-            else:
-                index -= 1
-
-
-def ring_lengths(program: Program) -> dict[str, int]:
-    """Return the number of columns each tensor's ring needs."""
-    return Schedule(program).columns
-
 
 _INT32 = 2**31 - 1
 _MOST_TENSORS, _MOST_COLUMNS = 254, 65535
