@@ -71,8 +71,8 @@ SCRATCH_WEIGHT_DECAY = 1e-4
 """lambda of a training from scratch, the report's."""
 
 WEIGHT_RMS = 1.22
-"""Root mean square of the lengths that epsilon is compared with, in units of saliency. It is free, since the epsilons of
-the report are lengths in a network of unknown scale. Chosen once, on validation, for a score just below 0.0175."""
+"""Root mean square of the lengths that epsilon is compared with, in units of saliency. It is free: the epsilons of the
+report are lengths in a network of unknown scale. Chosen once, on validation, for a score just below 0.0175."""
 
 RATES, TUNING_RATES = (0.002, 0.02), ((0.003, 0.03), (0.003, 0.03), (0.0015, 0.015))
 """Peak learning rates, of Adam and of Muon, of the training at 6 bits and of the one after each pruning."""
