@@ -63,6 +63,12 @@ def test_the_networks_have_the_classes_and_the_length_of_the_folders(guide):
     assert load_model(guide / "runs/small/model.safetensors").metrics["score"] <= 0.015
 
 
+def test_the_data_are_shown_by_class_and_part(guide, capsys):
+    found = printed(capsys, "data", "show", guide / "recordings", "--frame_length", LENGTH, "--json")
+    assert (found["classes"]["names"], found["frame_length"], found["snr_db"]) == (list(NAMES), LENGTH, None)
+    assert all(one["train"] > one["test"] > one["validation"] > 0 for one in found["frames"].values())
+
+
 def test_the_small_network_tells_the_classes_apart(guide, capsys):
     found = printed(capsys, "evaluate", guide / "own.onnx", "--data", guide / "recordings", "--json")
     assert found["accuracy"] > 0.8

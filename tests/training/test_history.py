@@ -61,6 +61,12 @@ def test_pruning_with_a_scale_prunes_by_it_and_tells_it(runs, tmp_path):
         next(prune(config(runs["six"]), step, tmp_path / "none", importance="layer-rms", weight_rms=0.0))
 
 
+def test_a_run_folder_as_the_start_is_told_as_its_model(runs, tmp_path):
+    run = train(config(runs["six"].parent), tmp_path / "run")
+    stages = history_of(run.model)
+    assert [stage["config"]["network"] for stage in stages[1:]] == [str(runs["float"]), str(runs["six"])]
+
+
 def test_a_network_of_unknown_origin_is_refused(tmp_path):
     spec = find_spec("first-experiment")
     path = tmp_path / "given.safetensors"

@@ -45,7 +45,7 @@ COMMANDS: dict[str, Command] = {
     "export": Command("bacalhaunet.cli.export", "write a network as QONNX or QCDQ", "train"),
     "compile": Command("bacalhaunet.cli.compile", "a network as integers: shown, or written as portable C", "train"),
     "bench": Command("bacalhaunet.cli.bench", "the speed of every engine on this machine"),
-    "data": Command("bacalhaunet.cli.data", "check a RadioML 2018.01A file", "train"),
+    "data": Command("bacalhaunet.cli.data", "check a RadioML 2018.01A file, or show any data set", "train"),
     "twin": Command("bacalhaunet.cli.twin", "make and show the twin of RadioML 2018.01A", "train"),
     "report": Command("bacalhaunet.cli.report", "a web page about a run", "train"),
     "completion": Command("bacalhaunet.cli.completion", "a script that completes this command line in a shell"),

@@ -1,4 +1,4 @@
-"""``bacalhaunet data check``: look at every frame of a RadioML file."""
+"""``bacalhaunet data``: look at every frame of a RadioML file, or at the classes and parts of any data set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bacalhaunet.cli.parser import CommandParser
+from bacalhaunet.data.dataset import PARTS, SOURCES, open_dataset
 
 if TYPE_CHECKING:
     from bacalhaunet.data.check import FileSummary, GroupSummary
 
 _EPILOG = (
     "example: 'bacalhaunet data check GOLD_XYZ_OSC.0001_1024.hdf5' reads the whole file once, in bounded memory, and "
-    "prints what it holds; at the first frame that is wrong it says which and ends with exit code 2."
+    "prints what it holds; at the first frame that is wrong it says which and ends with exit code 2. 'bacalhaunet data "
+    "show recordings --frame_length 512' counts the frames of each class in the parts of any data set."
 )
 _CHECKED = "shapes, types, order of modulation, SNR and frame, one-hot labels and finite values"
 
@@ -30,10 +32,18 @@ def build(parser: ArgumentParser) -> None:
     check.add_argument("file", type=str, help="an HDF5 file with X, Y and Z")
     check.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     commands.add_subcommand("check", check, help="check a file and print a summary")
+    show = CommandParser(description="Show the classes of a data set, and how many frames of each its parts have.")
+    show.add_argument("data", type=str, help=SOURCES)
+    show.add_argument("--frame_length", type=int | None, default=None, help="samples that recordings are cut to (1024)")
+    show.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    commands.add_subcommand("show", show, help="show the classes and parts of a data set")
 
 
 def run(arguments: Namespace) -> None:
-    """Check and print."""
+    """Check or show, and print."""
+    if arguments.action == "show":
+        _show(arguments.show)
+        return
     from bacalhaunet.data.check import check_file
 
     chosen = arguments.check
@@ -44,6 +54,35 @@ def run(arguments: Namespace) -> None:
         print(json.dumps(summary.to_dict()))
     else:
         _print(summary)
+
+
+def _show(chosen: Namespace) -> None:
+    data = open_dataset(chosen.data, frame_length=chosen.frame_length)
+    parts = {name: data.part(name) for name in PARTS if name != "all"}
+    counts = {
+        label: {name: int((part.labels == number).sum()) for name, part in parts.items()}
+        for number, label in enumerate(data.classes.names)
+    }
+    snrs = [
+        float(snr)
+        for part in parts.values()
+        if part.snr_db is not None
+        for snr in (part.snr_db.min(), part.snr_db.max())
+    ]
+    if chosen.json:
+        fields = {
+            "frame_length": data.frame_length,
+            "snr_db": [min(snrs), max(snrs)] if snrs else None,
+            "frames": counts,
+        }
+        print(json.dumps({"classes": data.classes.to_dict(), **fields}))
+        return
+    table = Table("class", "group", *parts)
+    for label, group in zip(data.classes.names, data.classes.group_of, strict=True):
+        table.add_row(label, group, *(str(count) for count in counts[label].values()))
+    console, known = Console(highlight=False), f"SNR {min(snrs):g} to {max(snrs):g} dB" if snrs else "SNR not known"
+    console.print(f"{data.name}: {len(counts)} classes, frames of {data.frame_length} samples, {known}", soft_wrap=True)
+    console.print(table)
 
 
 def _print(summary: FileSummary) -> None:

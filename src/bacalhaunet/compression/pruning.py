@@ -24,7 +24,7 @@ from bacalhaunet.resume import DONE_FILE, claim_folder, once
 from bacalhaunet.training.config import TrainConfig, plain
 from bacalhaunet.training.fit import FitResult, fit
 from bacalhaunet.training.history import HISTORY, Stage, earlier_stages, stage
-from bacalhaunet.training.run import save_trained, start_network
+from bacalhaunet.training.run import save_trained, start_network, with_model_files
 from bacalhaunet.training.run_data import TrainingData, training_data
 
 Masks = Mapping[str, Tensor]
@@ -238,6 +238,7 @@ def prune(
             step, the folder was begun with other settings, or a step removes a whole layer.
     """
     _check(steps, importance, weight_rms, scores)
+    config = with_model_files(config)
     own = {"steps": plain(steps), "importance": importance, "weight_rms": weight_rms, "scores": plain(scores)}
     with claim_folder(folder, {**plain(config), **own}):
         data = data or training_data(config)

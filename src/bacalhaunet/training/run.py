@@ -67,6 +67,18 @@ def start_network(config: TrainConfig, data: TrainingData) -> tuple[NetworkSpec,
     return spec, fresh_network(spec, config.seed)
 
 
+def with_model_files(config: TrainConfig) -> TrainConfig:
+    """Return the settings with the saved model in place of a run folder, so that they say later what was used."""
+    source, distillation = resolve_network(config.network, TRAINABLE, "a network to train"), config.distillation
+    if source.kind == "saved":
+        config = replace(config, network=str(source.saved))
+    if distillation is not None:
+        teacher = resolve_network(distillation.teacher, ("saved", "shipped"), "a teacher")
+        if teacher.kind == "saved":
+            config = replace(config, distillation=replace(distillation, teacher=str(teacher.saved)))
+    return config
+
+
 def _check_length(spec: NetworkSpec, data: TrainingData, where: str) -> None:
     if spec.frame_length != data.frame_length:
         raise ConfigError(
@@ -128,6 +140,7 @@ def train(
     Raises:
         ConfigError: If the folder was begun with other settings, or another process works in it.
     """
+    config = with_model_files(config)
     with claim_folder(folder, plain(config)):
         kept = once(folder / DONE_FILE, lambda: asdict(_train(config, folder, data or training_data(config), title)))
     return TrainedRun(folder / MODEL_FILE, FitResult.from_dict(kept))
