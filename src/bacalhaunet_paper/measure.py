@@ -153,8 +153,8 @@ def closing_words(folder: Path, recorded: str) -> Iterator[str]:
     low, high = last.evaluation.interval
     where = "frames of the twin of RadioML 2018.01A" if record.profile == "twin" else f"frames of {record.data}"
     yield ""
-    yield f"reached: {100 * last.evaluation.accuracy:.2f} % (95 %: {100 * low:.2f} to {100 * high:.2f}) of "
-    yield f"  {last.evaluation.frames:,} test {where}, at a score of {last.cost.score:.6f}"
+    yield f"reached: {100 * last.evaluation.accuracy:.2f} % (95 %: {100 * low:.2f} to {100 * high:.2f})"
+    yield f"  of {last.evaluation.frames:,} test {where}, at a score of {last.cost.score:.6f}"
     yield f"winner of 2021: {100 * best.accuracy:.2f} % on the real data, at {best.score:.6f}"
     if record.profile == "twin":
         yield "  scores compare exactly; accuracies as far as the twin can be trusted"

@@ -42,7 +42,7 @@ def job(tmp_path_factory):
     save_model(folder / "float.safetensors", build_network(spec), spec, NAMES)
     config = PipelineConfig(SMALL, str(folder / "float.safetensors"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "WEIGHT_RMS", (40.0,) * 3)
+        patch.setattr(pipeline, "WEIGHT_RMS", 40.0)
         patch.setattr(pipeline, "SPEED_SECONDS", 0.2)
         patch.setattr(pipeline, "TEACHER", str(folder / "float.safetensors"))
         lines = []
@@ -98,4 +98,4 @@ def test_from_scratch_has_the_reports_own_settings(tmp_path):
     optimizer = training.optimizer
     assert (optimizer.kind, optimizer.learning_rate, optimizer.weight_decay) == ("adam", 0.01, 1e-4)
     assert training.distillation is None
-    assert config.criterion(1) == {}
+    assert config.criterion() == {}
