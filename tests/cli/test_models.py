@@ -10,7 +10,7 @@ from bacalhaunet.models import shipped_networks
 CORE = """
 import sys
 class WithoutExtras:
-    names = {"torch", "onnx", "brevitas", "lightning", "safetensors", "scipy", "h5py", "matplotlib", "qonnx", "optuna"}
+    names = {"torch", "onnx", "brevitas", "lightning", "safetensors", "h5py", "matplotlib", "qonnx", "optuna"}
     def __init__(self, finder):
         self.finder = finder
     def find_spec(self, name, path=None, target=None):

@@ -44,7 +44,7 @@ def test_settings_come_from_the_command_line_and_from_a_file(tmp_path):
     ("words", "message"),
     [
         (["--frames-per-cell", "0"], "frames"),
-        (["--twin.roll_off", "nan"], "roll_off"),
+        (["--twin.roll_off", "nan"], "roll-off is 'nan'"),
         (["--workers", "0"], "workers"),
         (["--profile", "field", "--twin.roll_off", "0.3"], "does not belong"),
     ],

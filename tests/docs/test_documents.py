@@ -22,6 +22,7 @@ from tests.docs.documented import PAGES, ROOT, SHELLS, Block, Substitutes, block
 NOT_RUN = {
     "bacalhaunet compress runs/float/model.safetensors --min-accuracy": "ends where a trained network's accuracy does",
     "bacalhaunet ablation": "compresses a dozen times",
+    "bacalhaunet report runs/reproduce-quick": "reads what the main job of minutes left; tests/report draws such pages",
     "bacalhaunet listen": "waits for a radio; tests/classify/live plays one",
     "bacalhaunet reproduce": "takes minutes to hours; tests/paper runs it with a tiny budget",
     "bacalhaunet search run --storage": "needs a database server; tests/search starts one",

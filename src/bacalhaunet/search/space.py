@@ -141,8 +141,8 @@ class Candidate:
     prune_share: float
 
     def expected_score(self) -> float:
-        """Return the score if the same share of every layer is pruned; it is known before training."""
-        kept = {layer.name: round((1 - self.prune_share) * layer.weights) for layer in self.spec.layers()}
+        """Return the score if the same share of every layer is pruned, but for one weight; known before training."""
+        kept = {layer.name: max(1, round((1 - self.prune_share) * layer.weights)) for layer in self.spec.layers()}
         return spec_cost(self.spec, kept).score
 
 
