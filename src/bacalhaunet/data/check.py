@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bacalhaunet.data.hdf5_rows import RowReader, row_reader
 from bacalhaunet.data.layout import CellLayout
-from bacalhaunet.data.radioml import ORDER, REMAKE, RowReader, find_layout, open_radioml, read_classes, row_reader
+from bacalhaunet.data.radioml import ORDER, REMAKE, find_layout, open_radioml, read_classes
 from bacalhaunet.errors import DatasetError
 from bacalhaunet.radio.modulations import RADIOML, SNRS_DB
 

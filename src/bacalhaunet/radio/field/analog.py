@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -41,7 +42,7 @@ class _ServiceTable:
         return self._table[choice(uniform, len(self._table))].unbind(1)
 
 
-class _Analog:
+class _Analog(ABC):
     """What the analog transmitters share: services, messages and the sample rate.
 
     Args:
@@ -55,9 +56,9 @@ class _Analog:
         self._services = _ServiceTable(self._offered(), device)
         self._time = torch.arange(BLOCK_LENGTH, device=device, dtype=torch.float32)
 
+    @abstractmethod
     def _offered(self) -> tuple[Service, ...]:
         """The services of these modulations."""
-        raise NotImplementedError
 
     def _sample_rate(self, bandwidth_hz: Tensor, draws: Draws) -> Tensor:
         """Sample rate in Hz: log-normal about samples_per_bandwidth times the bandwidth."""
