@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import bacalhaunet as bn
+from bacalhaunet.errors import ConfigError
 
 HEAVY = ("numpy", "torch", "onnxruntime", "onnx", "scipy", "h5py", "matplotlib", "yaml", "rich", "jsonargparse")
 
@@ -52,6 +54,14 @@ def test_a_name_that_needs_an_extra_says_which_in_one_line(call):
     assert done.returncode != 0
     assert "MissingExtraError" in last or "needs the package" in last, done.stderr
     assert "[train]" in last
+
+
+@pytest.mark.parametrize(("function", "setting"), [("train", "epoch"), ("compress", "prune_epoch")])
+def test_a_setting_that_there_is_not_is_refused_with_a_suggestion(function, setting, tmp_path):
+    pytest.importorskip("torch")
+    data = bn.datasets.Arrays(np.zeros((60, 2, 64), np.float32), np.arange(60) % 2, ("a", "b"))
+    with pytest.raises(ConfigError, match=rf"(?s){function} has no setting '{setting}'.*did you mean {setting}s"):
+        getattr(bn, function)("prototype", data, folder=tmp_path, **{setting: 1})
 
 
 def test_the_core_names_run_without_torch():

@@ -16,7 +16,8 @@ import html
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from bacalhaunet.data.dataset import Dataset, Frames, open_dataset
 from bacalhaunet.deploy.export import Export, Format
 from bacalhaunet.deploy.export import export as export_calibrated
 from bacalhaunet.deploy.networks import AnyNetwork
-from bacalhaunet.errors import ConfigError
+from bacalhaunet.errors import ConfigError, suggestion
 from bacalhaunet.models.network import Network
 from bacalhaunet.models.resolve import MODEL_FILE, resolve_network
 from bacalhaunet.models.saved import load_model, save_model
@@ -138,6 +139,7 @@ def train(
     """
     dataset, place = open_dataset(data), _place(folder)
     bits = BitsConfig(bits, bits, 8, bits) if isinstance(bits, int) else bits
+    _check_names(settings, TrainConfig, "train")
     settings.setdefault("batch_size", _batch_size(dataset))
     config = TrainConfig(network=_named(network, place), bits=bits, epochs=epochs, **settings)
     train_in(config, place, data=training_data(config, dataset))
@@ -178,6 +180,7 @@ def compress(
         True
     """
     dataset, place = open_dataset(data), _place(folder)
+    _check_names(settings, CompressConfig, "compress")
     settings.setdefault("batch_size", _batch_size(dataset))
     config = CompressConfig(
         network=_named(network, place), target_score=target_score, min_accuracy=min_accuracy, **settings
@@ -205,6 +208,18 @@ def export(
     """
     calibration = calibration_entry(os.fspath(network)) if isinstance(network, str | os.PathLike) else None
     return export_calibrated(network, path, format, dynamic_batch=dynamic_batch, metadata=calibration)
+
+
+def _check_names(settings: Mapping[str, Any], config: type[Any], function: str) -> None:
+    """Raise where ``function`` is given a setting that there is not."""
+    known = [field.name for field in fields(config)]
+    for name in settings:
+        if name not in known:
+            raise ConfigError(
+                f"{function} has no setting {name!r}",
+                allowed=", ".join(known),
+                action=suggestion(name, known) or f"help(bacalhaunet.{function}) explains them",
+            )
 
 
 def _batch_size(data: Dataset) -> int:

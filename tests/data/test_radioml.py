@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
+import h5py
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from bacalhaunet.data.layout import CellLayout
 from bacalhaunet.data.radioml import RadioMLFile
 from bacalhaunet.data.radioml_writer import RadioMLWriter
 from bacalhaunet.errors import ConfigError, DatasetError
+from bacalhaunet.radio.class_set import ClassSet
 from bacalhaunet.radio.modulations import NAMES, SNRS_DB
 from tests.data.radioml_files import arrays, cell_frames, rewritten, write
 
@@ -248,3 +250,17 @@ def test_cells_of_different_sizes_are_refused(small, tmp_path):
     keep = np.delete(np.arange(30), 12)
     with pytest.raises(DatasetError, match=r"out of order|whole cells"):
         RadioMLFile(rewritten(small, tmp_path / "cut.hdf5", **{name: array[keep] for name, array in data.items()}))
+
+
+def test_groups_that_names_do_not_imply_come_back_from_the_file(tmp_path):
+    classes = ClassSet(("2FSK", "QPSK"), ("FSK", "PSK"))
+    path = tmp_path / "own.hdf5"
+    with RadioMLWriter(path, 2, snrs_db=(4,), classes=classes) as writer:
+        for label in range(2):
+            writer.write_cell(label, 4, cell_frames(label, 4, 2))
+    with RadioMLFile(path) as file:
+        assert file.layout.classes == classes
+    with h5py.File(path, "a") as raw:
+        raw.attrs["group_of"] = ["FSK"]
+    with pytest.raises(DatasetError, match="names 1 groups"), RadioMLFile(path) as file:
+        len(file)

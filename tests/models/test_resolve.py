@@ -75,6 +75,16 @@ def test_a_path_that_is_no_network_is_refused_with_what_is_allowed(name, message
         resolve_network(name)
 
 
+def test_a_name_means_the_network_whatever_lies_in_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bacalhaunet").write_text("a script")
+    (tmp_path / "lite").mkdir()
+    (tmp_path / "lite" / "model.safetensors").write_bytes(b"")
+    assert resolve_network("bacalhaunet").kind == "catalog"
+    assert resolve_network("lite").kind == "shipped"
+    assert resolve_network("./lite").kind == "saved"
+
+
 def test_a_source_of_another_kind_is_refused_by_what_it_is():
     shipped = shipped_networks()["lite"]
     with pytest.raises(ModelFileError, match=r"is an ONNX file .* where a network to train is needed"):

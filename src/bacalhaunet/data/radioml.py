@@ -198,20 +198,32 @@ def read_classes(file: Any, where: str) -> ClassSet:
     Raises:
         DatasetError: If it does not name as many as its labels have.
     """
-    count, stored = file["Y"].shape[1], file.get("names", file.attrs.get("names"))
-    if stored is None:
+    count, names = file["Y"].shape[1], _texts(file, "names")
+    if names is None:
         return RADIOML if count == len(RADIOML) else classes_named([f"class {number}" for number in range(count)])
-    names = [
-        name.decode() if isinstance(name, bytes) else str(name)
-        for name in np.ravel(stored[()] if isinstance(stored, h5py.Dataset) else stored)
-    ]
     if len(names) != count or len(set(names)) != count:
         raise DatasetError(
             f"the file names {len(names)} classes: {', '.join(names[:30])}",
             where=where,
             allowed=f"{count} different names",
         )
-    return classes_named(names)
+    groups = _texts(file, "group_of")
+    if groups is None:
+        return classes_named(names)
+    if len(groups) != count:
+        raise DatasetError(
+            f"the file names {len(groups)} groups", where=where, allowed=f"one for each of {count} classes"
+        )
+    return ClassSet(tuple(names), tuple(groups))
+
+
+def _texts(file: Any, key: str) -> list[str] | None:
+    """Return the texts of a set or attribute; None where the file has none of that name."""
+    stored = file.get(key, file.attrs.get(key))
+    if stored is None:
+        return None
+    values = np.ravel(stored[()] if isinstance(stored, h5py.Dataset) else stored)
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
 def check_shapes(file: Any, where: str) -> None:

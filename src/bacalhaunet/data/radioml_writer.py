@@ -98,7 +98,7 @@ class RadioMLWriter:
     Args:
         path: The file to make.
         frames_per_cell: Frames of each modulation at each SNR; 4096 in the original.
-        classes: The classes; the file names them if they are not RadioML's.
+        classes: The classes; the file names them and their groups if they are not RadioML's.
         labels: Class numbers, in the order of the file; None for all.
         snrs_db: SNR labels in dB, in the order of the file.
         attributes: Stored as the file's HDF5 attributes, for example seed and profile. An unfinished file with other
@@ -126,7 +126,7 @@ class RadioMLWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._attributes: dict[str, Any] = dict(sorted((attributes or {}).items()))
         if classes != RADIOML:
-            self._attributes["names"] = list(classes.names)
+            self._attributes |= {"names": list(classes.names), "group_of": list(classes.group_of)}
         partial = self.path.with_name(f".{self.path.name}.part")
         journal = self.path.with_name(f".{self.path.name}.cells")
         header = (

@@ -12,7 +12,8 @@ shipped    the name of a trained network that comes with the package            
 catalog    the name of an architecture, without weights                         ``spec()``
 ========== ==================================================================== =========================
 
-This module imports neither torch nor onnx.
+A name that a network goes by means that network, whatever lies in the working directory; ``./NAME`` means a folder of
+that name. This module imports neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -129,12 +130,12 @@ def _from_file(name: str, kinds: Collection[Kind], purpose: str) -> NetworkSourc
     """Return the source that a path is; None for what is spelt as a name."""
     path = Path(name)
     kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None and name in known_names():  # whatever lies in the working directory: ./NAME is the file or folder
+        return None
     if path.is_dir() and (kind is None or not name.endswith(path.suffix)):
         model = run_model(path)
         if model is not None:
             return NetworkSource(name, "saved", saved=model)
-        if os.sep not in name and name in known_names():
-            return None
         raise ModelFileError(
             "a folder without a saved model is not a network", where=name, allowed=_listed(kinds), action=_LOOK
         )

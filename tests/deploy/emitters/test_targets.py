@@ -70,9 +70,10 @@ def test_the_emitter_of_the_page_is_a_folder_and_a_line(tmp_path, monkeypatch):
 
 
 def test_another_package_adds_a_target_by_an_entry_point_and_cannot_replace_one(folder, monkeypatch):
-    points = [EntryPoint("json", "json_emitter", emitters.GROUP), EntryPoint("c", "json_emitter", emitters.GROUP)]
+    names = ("somebody's", "c")
+    points = [EntryPoint(name, "json_emitter", emitters.GROUP) for name in names]
     monkeypatch.setattr(emitters, "entry_points", lambda group: points)
-    assert emitter_for("json").__name__ == "json_emitter"
+    assert emitter_for("somebody's").__name__ == "json_emitter"
     assert targets()["c"] == emitters.TARGETS["c"]
 
 

@@ -53,7 +53,7 @@ def test_random_numbers_of_radioml_and_noise_have_the_numbers_they_always_had() 
 
 
 def test_no_two_modulations_share_random_numbers() -> None:
-    numbers = [registry.stream_number(name) % 2**32 for name in (*registry.transmitters(), "4FSK", "2FSK", "OFDM")]
+    numbers = [registry.stream_number(name) % 2**32 for name in {*registry.transmitters(), "4FSK", "2FSK", "OFDM"}]
     assert len(set(numbers)) == len(numbers)
 
 
