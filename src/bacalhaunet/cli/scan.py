@@ -30,7 +30,7 @@ _SURE = 0.95
 _EPILOG = (
     "example: 'bacalhaunet scan capture.sigmf-meta' prints the signals of a recording with what they are; "
     "'-o labelled.sigmf-meta' writes them as annotations, '--picture capture.png' draws them, '--json' prints an "
-    "object with 'frames', 'signals' and 'summary'. A file that does not say its sample rate or type needs them: 'scan "
+    "object with 'frames', 'signals' and 'summary'. A file that does not say its type or rate is told them: 'scan "
     "capture.bin --type cu8 --sample-rate 2.4e6'. 'scan FOLDER -o signals.csv' goes through the recordings of a folder."
 )
 
