@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import bacalhaunet as bn
+from bacalhaunet.classify.calibration import Calibration, read_calibration
 from bacalhaunet.errors import ConfigError
 
 HEAVY = ("numpy", "torch", "onnxruntime", "onnx", "scipy", "h5py", "matplotlib", "yaml", "rich", "jsonargparse")
@@ -62,6 +63,16 @@ def test_a_setting_that_there_is_not_is_refused_with_a_suggestion(function, sett
     data = bn.datasets.Arrays(np.zeros((60, 2, 64), np.float32), np.arange(60) % 2, ("a", "b"))
     with pytest.raises(ConfigError, match=rf"(?s){function} has no setting '{setting}'.*did you mean {setting}s"):
         getattr(bn, function)("prototype", data, folder=tmp_path, **{setting: 1})
+
+
+def test_an_export_keeps_the_calibration_however_the_network_is_given(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    kept = read_calibration("lite")
+    assert kept != Calibration()
+    for number, network in enumerate(("lite", bn.load("lite"))):
+        written = bn.export(network, tmp_path / f"{number}.onnx")
+        assert read_calibration(str(written.path)) == kept
 
 
 def test_the_core_names_run_without_torch():

@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bacalhaunet.classify.calibration import KEY as CALIBRATION
 from bacalhaunet.classify.calibration import calibration_entry
 from bacalhaunet.classify.engines import open_engine
 from bacalhaunet.classify.evaluation import evaluate as evaluate_engine
@@ -99,7 +100,10 @@ def load(network: str | os.PathLike[str]) -> Network:
     """
     source = resolve_network(network, ("saved", "shipped"), "a trained network for torch")
     assert source.saved is not None
-    return load_model(source.saved).network
+    loaded = load_model(source.saved).network
+    if source.card is not None and CALIBRATION in source.card:  # a shipped network's is kept on its card
+        loaded.metrics[CALIBRATION] = source.card[CALIBRATION]
+    return loaded
 
 
 def train(
@@ -206,7 +210,10 @@ def export(
         >>> written.parity.same_class == written.parity.frames
         True
     """
-    calibration = calibration_entry(os.fspath(network)) if isinstance(network, str | os.PathLike) else None
+    if isinstance(network, str | os.PathLike):
+        calibration = calibration_entry(os.fspath(network))
+    else:  # a network in memory, or a run that holds one
+        calibration = calibration_entry(getattr(getattr(network, "network", network), "metrics", {}))
     return export_calibrated(network, path, format, dynamic_batch=dynamic_batch, metadata=calibration)
 
 

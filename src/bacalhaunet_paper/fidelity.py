@@ -1,12 +1,8 @@
 """How close the twin is to the real data: networks, sample statistics and, where real frames are given, the pulse.
 
-Frames are made, judged and dropped batch by batch: memory does not grow with their number.
-
-What is published of the real data, for comparison with the twin; the figures are in ``fidelity_published.json``.
-
-Accuracy of networks trained on the real data over the twin, beside what is published.
-
-Sample statistics of the twin beside those published of the real data, collected while frames stream by.
+Networks that others trained on the real data are run over the twin, and their accuracy stands beside what is published
+of them; so do the twin's sample statistics. Frames are made, judged and dropped batch by batch: memory does not grow
+with their number. The published figures are in ``fidelity_published.json``.
 """
 
 from __future__ import annotations

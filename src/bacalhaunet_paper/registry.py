@@ -1,8 +1,6 @@
-"""The tables and figures of the report that can be run again, by name.
+"""The tables and figures of the report that can be run again, by name, and the page of the documents about such a run.
 
-Tables and figures that were run again, as one page of the documents.
-
-Make it with ``python -m bacalhaunet_paper.registry runs/tables-cpu docs``; ``mkdocs.yml`` names the page.
+``python -m bacalhaunet_paper.registry runs/tables-cpu docs`` writes the page; ``mkdocs.yml`` names it.
 """
 
 from __future__ import annotations

@@ -181,7 +181,8 @@ def test_a_saved_model_carries_its_calibration_and_stays_the_same_model(tmp_path
     before = load_model(path)
     write_calibration(path, FITTED, path)
     after = load_model(path)
-    assert read_calibration(str(path)) == FITTED
+    assert read_calibration(str(path)) == read_calibration(str(tmp_path)) == FITTED  # the file, the folder of the run
+    assert calibration_entry(after.network.metrics) == calibration_entry(str(tmp_path)) != {}
     assert after.metrics["accuracy"] == 0.5
     for name, value in before.network.state_dict().items():
         assert torch.equal(value, after.network.state_dict()[name])

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from bacalhaunet.errors import ConfigError, ModelFileError
 from bacalhaunet.models.onnx_metadata import read_entries, saved_entries, with_entry
+from bacalhaunet.models.resolve import run_model
 from bacalhaunet.models.shipped_networks import shipped_networks
 from bacalhaunet.outputs import whole_file
 
@@ -124,7 +125,7 @@ def read_calibration(target: str) -> Calibration:
     """Return what a network's file says, or the card of a shipped one; ``Calibration()`` where nothing was fitted.
 
     Args:
-        target: An ONNX file, a saved model, or the name of a network.
+        target: An ONNX file, a saved model, the folder of a run, or the name of a network.
 
     Raises:
         ModelFileError: If the entry is damaged.
@@ -133,6 +134,7 @@ def read_calibration(target: str) -> Calibration:
     if shipped is not None and KEY in shipped.card:
         return calibration_of(shipped.card[KEY], f"the card of {target}")
     path = shipped.onnx if shipped is not None else Path(target)
+    path = (run_model(path) or path) if path.is_dir() else path
     stored: Any = None
     if path.suffix.lower() == ".onnx" and path.is_file():
         text = read_entries(path.read_bytes()).get(KEY)
@@ -142,13 +144,16 @@ def read_calibration(target: str) -> Calibration:
     return Calibration() if stored is None else calibration_of(stored, str(path))
 
 
-def calibration_entry(target: str) -> dict[str, str]:
+def calibration_entry(target: str | Mapping[str, Any]) -> dict[str, str]:
     """Return the entry for the metadata of a network's export, to pass to ``export_network``; empty where uncalibrated.
 
     Args:
-        target: The saved model or the name that is exported.
+        target: The saved model, the folder of a run or the name that is exported, or the metrics of one in memory.
     """
-    found = read_calibration(target)
+    if isinstance(target, str):
+        found = read_calibration(target)
+    else:
+        found = calibration_of(target[KEY], "the network's metrics") if KEY in target else Calibration()
     return {} if found == Calibration() else {KEY: json.dumps(found.to_dict())}
 
 
